@@ -1,1 +1,7 @@
 //! Roster.
+
+pub mod config;
+pub mod protocol {
+    //! Pure bytes.
+    pub mod glob;
+}
