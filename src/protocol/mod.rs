@@ -1,9 +1,17 @@
 //! Pure bytes: the request parser and the reply writer. No I/O, no store.
 
+pub mod args;
+pub mod big;
+pub mod glob;
+pub mod inline;
 pub mod number;
 pub mod reply;
+pub mod request;
 
-pub use reply::{Reply, Version};
+pub use args::{Args, Frame};
+pub use big::Big;
+pub use reply::{Mark, Reply, Version};
+pub use request::{Limits, Parser, ProtocolError, Step};
 
 /// The part of a key between the first `{` and the first `}` after it, unless it is empty: keys that share it share their
 /// slot (Redis Cluster specification, "Hash tags").

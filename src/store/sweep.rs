@@ -7,7 +7,7 @@ use super::entry::Store;
 use super::gate::Busy;
 use super::keyspace::Keyspace;
 use super::record::Record;
-use super::slot::{Due, Lookup, Map, Probe, Slot};
+use super::slot::{Due, KeyHasher, Map, Probe, Slot};
 
 /// Bits of a cursor that hold the position in a shard: the upper bits of the hash.
 const POSITION_BITS: u32 = 48;
@@ -49,7 +49,7 @@ impl Store<'_> {
         while visited < count && steps > 0 {
             let _held = self.keyspace.enter_shards(self.local, std::iter::once(shard as u32))?;
             let map = &self.keyspace.database(self.database).maps[shard];
-            let next = scan_range(map, position, count - visited, &mut |record| {
+            let next = scan_range(map, self.keyspace.hasher, position, count - visited, &mut |record| {
                 visited += 1;
                 visit(record);
             });
@@ -91,7 +91,7 @@ impl Store<'_> {
             let map = &self.keyspace.database(self.database).maps[shard];
             let mut found: Option<Vec<u8>> = None;
             let mut seen = 0;
-            scan_range(map, random() >> (64 - POSITION_BITS), 1, &mut |record| {
+            scan_range(map, self.keyspace.hasher, random() >> (64 - POSITION_BITS), 1, &mut |record| {
                 if !record.is_expired(self.now_ms) {
                     seen += 1;
                     // Each record of the range stays with equal chance.
@@ -140,7 +140,7 @@ pub struct Flushed {
 
 /// Visits whole ranges of hashes from `position` (48 bits) on until `count` records were visited; the position that
 /// follows, or `None` at the map's end. The caller owns the shard, so the map changes only by what happens here.
-fn scan_range(map: &Map, position: u64, count: usize, visit: &mut impl FnMut(Record<'_>)) -> Option<u64> {
+fn scan_range(map: &Map, hasher: KeyHasher, position: u64, count: usize, visit: &mut impl FnMut(Record<'_>)) -> Option<u64> {
     let shift = 64 - POSITION_BITS;
     let buckets = (map.capacity() / BUCKET).next_power_of_two().max(1) as u64;
     // The range: as many buckets as hold `count` records when half full, a power of two, so that it ends at a boundary.
@@ -148,7 +148,7 @@ fn scan_range(map: &Map, position: u64, count: usize, visit: &mut impl FnMut(Rec
     if ranges == 1 || buckets <= 2 {
         map.iter_sync(|slot, ()| {
             if let Some(record) = slot.record()
-                && hash_of(map, record) >> shift >= position
+                && hasher.hash(record.key()) >> shift >= position
             {
                 visit(record);
             }
@@ -165,7 +165,7 @@ fn scan_range(map: &Map, position: u64, count: usize, visit: &mut impl FnMut(Rec
     let mut entry = seek(map, start);
     while let Some(found) = entry {
         if let Some(record) = found.key().record() {
-            let at = hash_of(map, record) >> shift;
+            let at = hasher.hash(record.key()) >> shift;
             if (position..end).contains(&at) {
                 visit(record);
             } else if at >= beyond {
@@ -177,12 +177,8 @@ fn scan_range(map: &Map, position: u64, count: usize, visit: &mut impl FnMut(Rec
     (end < 1 << POSITION_BITS).then_some(end)
 }
 
-fn hash_of(map: &Map, record: Record<'_>) -> u64 {
-    map.hasher().hash(record.key())
-}
-
 /// The first entry of the bucket that `hash` falls into, or one after it.
-fn seek(map: &Map, hash: u64) -> Option<scc::hash_map::OccupiedEntry<'_, Slot, (), super::slot::KeyHasher>> {
+fn seek(map: &Map, hash: u64) -> Option<scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>> {
     if hash == 0 {
         return map.begin_sync();
     }
@@ -241,7 +237,7 @@ impl Keyspace {
         &self,
         local: &Local,
         database: usize,
-        entry: scc::hash_map::OccupiedEntry<'_, Slot, (), super::slot::KeyHasher>,
+        entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>,
     ) {
         if let Some(record) = entry.key().record() {
             let bytes = -(record.memory() as i64);
@@ -260,14 +256,5 @@ impl Keyspace {
                 self.database(database).maps.iter().map(|map| map.capacity() as u64 * 10).sum::<u64>()
             })
             .sum()
-    }
-
-    /// Whether a key is there, past its time or not, without entering: for tests of the sweep.
-    #[cfg(test)]
-    pub(super) fn holds(&self, local: &Local, database: usize, key: &[u8]) -> bool {
-        let _held = self.enter_key(local, key);
-        let hash = self.hasher.hash(key);
-        let shard = self.shard_of(key, hash) as usize;
-        self.database(database).maps[shard].contains_sync(&Lookup { hash, key })
     }
 }
