@@ -31,11 +31,7 @@ impl Block {
 /// Bytes that this process has in memory.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
-    let pages: u64 = text
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .expect("a number of pages");
+    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
     pages * 4096
 }
 
@@ -44,13 +40,8 @@ fn figures_are_exact_and_memory_goes_back() {
     assert_eq!((heap::used(), heap::reserved()), (0, 0));
 
     // Threads that follow one another adopt each other's heap: one chunk serves them all.
-    let left: Vec<Block> = (0..50)
-        .map(|_| {
-            thread::spawn(|| Block::new(72))
-                .join()
-                .expect("a thread that allocates one block")
-        })
-        .collect();
+    let left: Vec<Block> =
+        (0..50).map(|_| thread::spawn(|| Block::new(72)).join().expect("a thread that allocates one block")).collect();
     assert_eq!((heap::used(), heap::reserved()), (50 * 72, CHUNK));
     // Their blocks are freed here, by a thread that has another heap; trimming sorts them into the abandoned one.
     left.into_iter().for_each(Block::end);
@@ -69,40 +60,23 @@ fn figures_are_exact_and_memory_goes_back() {
     let before = resident();
     let few: Vec<Block> = (0..1000).map(|_| Block::new(56)).collect();
     assert_eq!(heap::reserved(), CHUNK);
-    assert!(
-        resident() - before < 512 << 10,
-        "1000 records of 56 bytes took {} bytes",
-        resident() - before
-    );
+    assert!(resident() - before < 512 << 10, "1000 records of 56 bytes took {} bytes", resident() - before);
     few.into_iter().for_each(Block::end);
 
     // A million records on four threads take what accounting says, and 2 % more.
     let before = resident();
-    let threads: Vec<_> = (0..4)
-        .map(|_| thread::spawn(|| (0..250_000).map(|_| Block::new(56)).collect::<Vec<_>>()))
-        .collect();
-    let records: Vec<Block> = threads
-        .into_iter()
-        .flat_map(|thread| thread.join().expect("a thread that allocates"))
-        .collect();
+    let threads: Vec<_> =
+        (0..4).map(|_| thread::spawn(|| (0..250_000).map(|_| Block::new(56)).collect::<Vec<_>>())).collect();
+    let records: Vec<Block> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("a thread that allocates")).collect();
     assert_eq!(heap::used(), 1_000_000 * class_size(56) as u64);
     let vectors = (records.capacity() * size_of::<Block>()) as u64;
     let taken = resident().saturating_sub(before).saturating_sub(vectors);
-    println!(
-        "a million records of 56 bytes: used {}, reserved {}, resident {taken}",
-        heap::used(),
-        heap::reserved()
-    );
-    assert!(
-        heap::reserved() - heap::used() < 5 * CHUNK,
-        "each thread has at most one chunk that is not full"
-    );
+    println!("a million records of 56 bytes: used {}, reserved {}, resident {taken}", heap::used(), heap::reserved());
+    assert!(heap::reserved() - heap::used() < 5 * CHUNK, "each thread has at most one chunk that is not full");
     records.into_iter().for_each(Block::end);
     assert_eq!(heap::used(), 0);
     heap::trim();
     assert_eq!(heap::reserved(), 0);
-    assert!(
-        resident() < before + (24 << 20),
-        "memory went back to the system"
-    );
+    assert!(resident() < before + (24 << 20), "memory went back to the system");
 }

@@ -89,33 +89,19 @@ mod tests {
         let mut before = 0;
         for class in 1..CLASSES {
             let size = size_of_class(class);
-            assert!(
-                size > before,
-                "class {class} is not larger than the one before it"
-            );
+            assert!(size > before, "class {class} is not larger than the one before it");
             assert_eq!(size % 8, 0, "blocks must stay 8-byte aligned");
             assert_eq!(class_of(size), class, "a class serves its own size");
-            assert_eq!(
-                class_of(before + 1),
-                class,
-                "and everything above the class before it"
-            );
+            assert_eq!(class_of(before + 1), class, "and everything above the class before it");
             before = size;
         }
         assert_eq!(before, MAX_SMALL);
         for bytes in 0..=MAX_SMALL {
             let size = class_size(bytes);
-            assert_eq!(
-                size,
-                size_of_class(class_of(bytes)),
-                "the two ways to a block's size differ at {bytes}"
-            );
+            assert_eq!(size, size_of_class(class_of(bytes)), "the two ways to a block's size differ at {bytes}");
             assert!(size >= bytes);
             let waste = size - bytes;
-            assert!(
-                waste < 8 || waste * 16 < bytes || bytes == 0,
-                "{bytes} bytes waste {waste}"
-            );
+            assert!(waste < 8 || waste * 16 < bytes || bytes == 0, "{bytes} bytes waste {waste}");
         }
     }
 
@@ -125,11 +111,7 @@ mod tests {
             let size = size_of_class(class);
             let slab = units_for(size) * UNIT;
             assert!(slab / size >= 16);
-            assert!(
-                (slab % size) * 17 <= slab,
-                "class {class} wastes {} of {slab}",
-                slab % size
-            );
+            assert!((slab % size) * 17 <= slab, "class {class} wastes {} of {slab}", slab % size);
         }
     }
 
@@ -146,10 +128,7 @@ mod tests {
         use std::alloc::{GlobalAlloc, Layout};
         let mut bytes = MAX_SMALL + 1;
         while bytes < 64 << 20 {
-            for size in [bytes - 1, bytes, bytes + 1]
-                .into_iter()
-                .filter(|size| *size > MAX_SMALL)
-            {
+            for size in [bytes - 1, bytes, bytes + 1].into_iter().filter(|size| *size > MAX_SMALL) {
                 let layout = Layout::from_size_align(size, 8).expect("a sane size");
                 // SAFETY: the layout has a size above zero, and the block is freed with it, once.
                 let usable = unsafe {
@@ -159,11 +138,7 @@ mod tests {
                     tikv_jemallocator::Jemalloc.dealloc(block, layout);
                     usable
                 };
-                assert_eq!(
-                    class_size(size),
-                    usable,
-                    "jemalloc's class for {size} bytes"
-                );
+                assert_eq!(class_size(size), usable, "jemalloc's class for {size} bytes");
             }
             bytes += bytes / 7;
             bytes = bytes.next_multiple_of(4096);

@@ -28,12 +28,7 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) const fn new() -> Self {
-        Self {
-            open: List::new(),
-            full: List::new(),
-            chunks: Cell::new(0),
-            spare: Cell::new(0),
-        }
+        Self { open: List::new(), full: List::new(), chunks: Cell::new(0), spare: Cell::new(0) }
     }
 
     /// How many chunks there are.
@@ -71,10 +66,7 @@ impl Ground {
         if huge && had == SMALL_PAGES {
             // Now that there is more data, the first chunks may become huge as well, when the kernel finds the time.
             let lists = [self.open.first(), self.full.first()];
-            for chunk in lists
-                .into_iter()
-                .flat_map(|first| std::iter::successors(first, |chunk| List::after(chunk)))
-            {
+            for chunk in lists.into_iter().flat_map(|first| std::iter::successors(first, |chunk| List::after(chunk))) {
                 // SAFETY: chunks in the lists were taken and not given back.
                 unsafe { region::upgrade(chunk.base) };
             }

@@ -89,14 +89,12 @@ impl Heap {
     /// Counts a block that jemalloc serves, with the sign of `bytes` as a two's complement.
     pub(super) fn count_large(&self, bytes: u64) {
         self.count(bytes);
-        self.large
-            .store(self.large().wrapping_add(bytes), Ordering::Relaxed);
+        self.large.store(self.large().wrapping_add(bytes), Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn count(&self, bytes: u64) {
-        self.net
-            .store(self.net().wrapping_add(bytes), Ordering::Relaxed);
+        self.net.store(self.net().wrapping_add(bytes), Ordering::Relaxed);
     }
 
     /// A block for `bytes`, at most `MAX_SMALL`, if the slab that serves its class has one.
@@ -161,11 +159,7 @@ impl Heap {
         // SAFETY: a slab is aligned to its length, so this is the first unit of the block's slab; its entry is
         // accessible as long as a block of it is in use.
         let slab = unsafe { &*region::slab_at(start) };
-        debug_assert_eq!(
-            usize::from(slab.class.get()),
-            class_of(bytes),
-            "freed with another size than allocated"
-        );
+        debug_assert_eq!(usize::from(slab.class.get()), class_of(bytes), "freed with another size than allocated");
         if !ptr::eq(slab.owner.get(), self) {
             // SAFETY: the block is the caller's to give.
             return unsafe { self.send(slab.owner.get(), block.cast()) };
@@ -298,10 +292,7 @@ impl Heap {
     fn release(&self, slab: &Slab) {
         let units = units_for(size_of_class(usize::from(slab.class.get())));
         // The last block of a slab ends in its last unit or at its end.
-        let start = slab
-            .end
-            .get()
-            .map_addr(|end| (end - 1) & !(units * UNIT - 1));
+        let start = slab.end.get().map_addr(|end| (end - 1) & !(units * UNIT - 1));
         // SAFETY: a chunk lives as long as a slab is cut from it, and nobody uses an empty slab's units.
         unsafe { self.ground.give(slab.chunk.get(), start, units) };
     }

@@ -68,9 +68,7 @@ pub(super) fn mapped() -> u64 {
 /// The entry of the unit in which `at` lies, an address inside a chunk.
 #[inline(always)]
 pub(super) fn slab_at(at: *const u8) -> *const Slab {
-    SLABS
-        .load(Ordering::Relaxed)
-        .wrapping_add(at.addr() >> UNIT_SHIFT)
+    SLABS.load(Ordering::Relaxed).wrapping_add(at.addr() >> UNIT_SHIFT)
 }
 
 /// A chunk's address. `None` if there is no memory or no reserved address left.
@@ -104,11 +102,7 @@ pub(super) unsafe fn give(base: *mut u8) {
     // SAFETY: the caller promises that nobody uses the chunk.
     unsafe { discard(base, CHUNK) };
     CHUNKS.fetch_sub(1, Ordering::Relaxed);
-    region
-        .pool
-        .lock()
-        .returned
-        .push((base.addr() - region.base.addr()) / CHUNK);
+    region.pool.lock().returned.push((base.addr() - region.base.addr()) / CHUNK);
 }
 
 /// Asks for huge pages on a chunk that was taken without.
@@ -132,11 +126,7 @@ pub(super) unsafe fn discard(start: *mut u8, bytes: usize) {
 impl Region {
     /// Reserves addresses for four times the machine's memory; less if a limit forbids that.
     fn reserve() -> Option<Self> {
-        let mut chunks = system::memory()
-            .saturating_mul(4)
-            .clamp(64 << 30, 64 << 40)
-            .next_power_of_two()
-            / CHUNK;
+        let mut chunks = system::memory().saturating_mul(4).clamp(64 << 30, 64 << 40).next_power_of_two() / CHUNK;
         if cfg!(miri) {
             chunks = 24;
         }
@@ -153,23 +143,12 @@ impl Region {
         let table = base.wrapping_add(chunks * CHUNK);
         let displaced = table.cast::<Slab>().wrapping_sub(base.addr() >> UNIT_SHIFT);
         SLABS.store(displaced, Ordering::Relaxed);
-        Some(Self {
-            base,
-            table,
-            chunks,
-            pool: Mutex::new(Pool {
-                fresh: 0,
-                returned: Vec::new(),
-            }),
-        })
+        Some(Self { base, table, chunks, pool: Mutex::new(Pool { fresh: 0, returned: Vec::new() }) })
     }
 
     /// Makes chunk `number` and its part of the table accessible.
     fn open(&self, number: usize) -> bool {
-        let (chunk, slabs) = (
-            self.base.wrapping_add(number * CHUNK),
-            self.table.wrapping_add(number * TABLE),
-        );
+        let (chunk, slabs) = (self.base.wrapping_add(number * CHUNK), self.table.wrapping_add(number * TABLE));
         // SAFETY: both lie in the reservation, and widening the access to them harms nobody.
         unsafe { system::open(chunk, CHUNK) && system::open(slabs, TABLE) }
     }
@@ -207,10 +186,7 @@ mod system {
     /// The range and the pages around it lie in the reservation.
     pub(super) unsafe fn open(start: *mut u8, bytes: usize) -> bool {
         let before = start.addr() % page();
-        let (from, length) = (
-            start.wrapping_sub(before),
-            (before + bytes).next_multiple_of(page()),
-        );
+        let (from, length) = (start.wrapping_sub(before), (before + bytes).next_multiple_of(page()));
         // SAFETY: that is what the caller promises.
         unsafe { libc::mprotect(from.cast(), length, libc::PROT_READ | libc::PROT_WRITE) == 0 }
     }
@@ -220,11 +196,7 @@ mod system {
     /// # Safety
     /// The range is mapped.
     pub(super) unsafe fn prefer_huge(start: *mut u8, bytes: usize, huge: bool) {
-        let advice = if huge {
-            libc::MADV_HUGEPAGE
-        } else {
-            libc::MADV_NOHUGEPAGE
-        };
+        let advice = if huge { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
         // SAFETY: this advice does not change what the memory holds.
         unsafe { libc::madvise(start.cast(), bytes, advice) };
     }

@@ -72,12 +72,7 @@ fn create() -> &'static Heap {
     let mut first = ALL.load(Ordering::Relaxed);
     loop {
         heap.next.store(first, Ordering::Relaxed);
-        match ALL.compare_exchange_weak(
-            first,
-            ptr::from_ref(heap).cast_mut(),
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
+        match ALL.compare_exchange_weak(first, ptr::from_ref(heap).cast_mut(), Ordering::Release, Ordering::Relaxed) {
             Ok(_) => return heap,
             Err(now) => first = now,
         }

@@ -73,10 +73,7 @@ impl<T: Top> Stack<T> {
             // SAFETY: the chain is the caller's until the exchange below succeeds.
             unsafe { (*last).next = top };
             // Release: whoever takes the chain sees its links and everything done to the blocks before.
-            match self
-                .top
-                .exchange(top, first, Ordering::Release, Ordering::Relaxed)
-            {
+            match self.top.exchange(top, first, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => top = now,
             }
@@ -184,16 +181,10 @@ mod tests {
     }
 
     fn node(number: usize) -> *mut Block {
-        let node = Node {
-            block: Block {
-                next: ptr::null_mut(),
-            },
-            contents: UnsafeCell::new(0),
-        };
+        let node = Node { block: Block { next: ptr::null_mut() }, contents: UnsafeCell::new(0) };
         // The freeing thread's last write, which the owner has to see.
         // SAFETY: nobody else knows the node yet.
-        node.contents
-            .with_mut(|contents| unsafe { *contents = number });
+        node.contents.with_mut(|contents| unsafe { *contents = number });
         Box::into_raw(Box::new(node)).cast()
     }
 
@@ -239,15 +230,8 @@ mod tests {
             }
             consume(stack.take(), &mut seen);
             for thread in [1, 2_usize] {
-                let place = |number| {
-                    seen.iter()
-                        .position(|at| *at == thread * 10 + number)
-                        .expect("no block is lost")
-                };
-                assert!(
-                    place(1) < place(0),
-                    "a chain stays in its order, newest first"
-                );
+                let place = |number| seen.iter().position(|at| *at == thread * 10 + number).expect("no block is lost");
+                assert!(place(1) < place(0), "a chain stays in its order, newest first");
             }
             seen.sort_unstable();
             assert_eq!(seen, [10, 11, 12, 20, 21, 22]);

@@ -20,10 +20,7 @@ pub(super) const ALL_FREE: u64 = u64::MAX;
 /// Set in [`Slab::used`] while the slab is in no list because it had no block left.
 pub(super) const FULL: u32 = 1 << 31;
 
-const _: () = assert!(
-    CHUNK / UNIT == u64::BITS as usize,
-    "a chunk's units fit one word"
-);
+const _: () = assert!(CHUNK / UNIT == u64::BITS as usize, "a chunk's units fit one word");
 const _: () = assert!(size_of::<Slab>() == 64, "a slab's entry is one cache line");
 
 /// A run of units cut into blocks of one class. Entries live in a table beside the chunks, one for each unit; that of a
@@ -163,11 +160,7 @@ impl Chunk {
             unsafe { region::discard(self.base.wrapping_add(first as usize * UNIT), bytes) };
             given += bytes;
             // A run of all 64 units leaves nothing; shifting by the word's width would not.
-            idle = if units == 64 {
-                0
-            } else {
-                idle & !Self::mask(first, units)
-            };
+            idle = if units == 64 { 0 } else { idle & !Self::mask(first, units) };
         }
         given
     }
@@ -181,10 +174,7 @@ pub(super) struct Links<T> {
 
 impl<T> Default for Links<T> {
     fn default() -> Self {
-        Self {
-            next: Cell::new(ptr::null()),
-            previous: Cell::new(ptr::null()),
-        }
+        Self { next: Cell::new(ptr::null()), previous: Cell::new(ptr::null()) }
     }
 }
 
@@ -214,10 +204,7 @@ pub(super) struct List<T> {
 
 impl<T: Linked> List<T> {
     pub(super) const fn new() -> Self {
-        Self {
-            first: Cell::new(ptr::null()),
-            last: Cell::new(ptr::null()),
-        }
+        Self { first: Cell::new(ptr::null()), last: Cell::new(ptr::null()) }
     }
 
     /// The first element.

@@ -59,11 +59,7 @@ impl Held {
     fn end(self) {
         // SAFETY: the block has this many bytes, which `new` wrote.
         let contents = unsafe { std::slice::from_raw_parts(self.block.as_ptr(), self.bytes) };
-        assert!(
-            contents.iter().all(|byte| *byte == self.seed),
-            "somebody wrote into a block of {} bytes",
-            self.bytes
-        );
+        assert!(contents.iter().all(|byte| *byte == self.seed), "somebody wrote into a block of {} bytes", self.bytes);
         // SAFETY: the block is ours, and is not used again.
         unsafe { free(self.block, self.bytes) };
     }
@@ -101,7 +97,7 @@ fn random_use_keeps_blocks_apart_and_counts_exactly() {
         let (mut held, mut model) = (Vec::<Held>::new(), 0);
         for step in 0..times(400_000, 1500) {
             // Grows, shrinks and grows again.
-            let growing = step / times(50_000, 300) % 2 == 0;
+            let growing = (step / times(50_000, 300)).is_multiple_of(2);
             if held.is_empty() || random.next(10) < if growing { 7 } else { 3 } {
                 let bytes = random.size();
                 held.push(Held::new(bytes, step as u8));
@@ -113,17 +109,9 @@ fn random_use_keeps_blocks_apart_and_counts_exactly() {
             }
             assert_eq!(net(), model);
         }
-        let mut ranges: Vec<_> = held
-            .iter()
-            .map(|held| (held.block.addr().get(), class_size(held.bytes)))
-            .collect();
+        let mut ranges: Vec<_> = held.iter().map(|held| (held.block.addr().get(), class_size(held.bytes))).collect();
         ranges.sort_unstable();
-        assert!(
-            ranges
-                .windows(2)
-                .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0),
-            "blocks overlap"
-        );
+        assert!(ranges.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "blocks overlap");
         held.into_iter().for_each(Held::end);
         assert_eq!(net(), 0);
         registry::with_heap(owner::Heap::trim);
@@ -136,22 +124,11 @@ fn every_class_fills_a_slab_and_empties_it() {
     with_new_heap(|| {
         for class in 1..CLASSES {
             let size = size_of_class(class);
-            let count = if cfg!(miri) {
-                3
-            } else {
-                units_for(size) * UNIT / size + 1
-            };
-            let held: Vec<_> = (0..count)
-                .map(|number| Held::new(size, (class + number) as u8))
-                .collect();
-            let places: HashSet<_> = held
-                .iter()
-                .map(|held| held.block.addr().get() / (units_for(size) * UNIT))
-                .collect();
-            assert!(
-                cfg!(miri) || places.len() >= 2,
-                "one block more than a slab holds is in another slab"
-            );
+            let count = if cfg!(miri) { 3 } else { units_for(size) * UNIT / size + 1 };
+            let held: Vec<_> = (0..count).map(|number| Held::new(size, (class + number) as u8)).collect();
+            let places: HashSet<_> =
+                held.iter().map(|held| held.block.addr().get() / (units_for(size) * UNIT)).collect();
+            assert!(cfg!(miri) || places.len() >= 2, "one block more than a slab holds is in another slab");
             held.into_iter().for_each(Held::end);
         }
         assert_eq!(net(), 0);
@@ -166,10 +143,7 @@ fn a_freed_block_is_the_next_one() {
         let _other = Held::new(56, 2);
         first.end();
         let again = Held::new(50, 3);
-        assert_eq!(
-            again.block, place,
-            "the warm block is preferred to fresh memory"
-        );
+        assert_eq!(again.block, place, "the warm block is preferred to fresh memory");
         again.end();
         _other.end();
     });
@@ -193,37 +167,21 @@ fn impossible_sizes_are_refused() {
 #[cfg_attr(miri, ignore = "takes more memory than the interpreter should")]
 fn empty_chunks_go_back() {
     with_new_heap(|| {
-        let held: Vec<_> = (0..10 * CHUNK / 280)
-            .map(|number| Held::new(280, number as u8))
-            .collect();
+        let held: Vec<_> = (0..10 * CHUNK / 280).map(|number| Held::new(280, number as u8)).collect();
         let full = chunks();
-        assert!(
-            (10..=11).contains(&full),
-            "280-byte blocks take what they are said to take, not {full} chunks"
-        );
+        assert!((10..=11).contains(&full), "280-byte blocks take what they are said to take, not {full} chunks");
         // Half of them, evenly: every slab has room, none is empty.
-        let (keep, drop): (Vec<_>, Vec<_>) = held
-            .into_iter()
-            .enumerate()
-            .partition(|(number, _)| number % 2 == 0);
+        let (keep, drop): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
         drop.into_iter().for_each(|(_, held)| held.end());
         assert_eq!(chunks(), full);
         // The room serves the same class before any new chunk does.
-        let refill: Vec<_> = (0..5 * CHUNK / 280 - 300)
-            .map(|number| Held::new(280, number as u8))
-            .collect();
+        let refill: Vec<_> = (0..5 * CHUNK / 280 - 300).map(|number| Held::new(280, number as u8)).collect();
         assert_eq!(chunks(), full, "holes are filled first");
         refill.into_iter().for_each(Held::end);
         keep.into_iter().for_each(|(_, held)| held.end());
-        assert!(
-            chunks() <= 2,
-            "one chunk may be spare and one have the slab that serves, but {} are there",
-            chunks()
-        );
+        assert!(chunks() <= 2, "one chunk may be spare and one have the slab that serves, but {} are there", chunks());
         // What is left serves another class.
-        let other: Vec<_> = (0..CHUNK / 2 / 1000)
-            .map(|number| Held::new(1000, number as u8))
-            .collect();
+        let other: Vec<_> = (0..CHUNK / 2 / 1000).map(|number| Held::new(1000, number as u8)).collect();
         assert!(chunks() <= 2, "units are not bound to a class");
         registry::with_heap(owner::Heap::trim);
         assert_eq!(chunks(), 1);
@@ -238,9 +196,7 @@ fn purged_units_serve_again() {
     with_new_heap(|| {
         let keep = Held::new(40, 7);
         for round in 0..3 {
-            let held: Vec<_> = (0..times(4000, 70))
-                .map(|number| Held::new(1000, (number + round) as u8))
-                .collect();
+            let held: Vec<_> = (0..times(4000, 70)).map(|number| Held::new(1000, (number + round) as u8)).collect();
             held.into_iter().for_each(Held::end);
             registry::with_heap(owner::Heap::trim);
             assert_eq!(chunks(), 1);
@@ -254,9 +210,7 @@ fn blocks_freed_elsewhere_come_home() {
     with_new_heap(|| {
         let (count, rounds) = (times(20_000, 200), times(20, 3));
         for round in 0..rounds {
-            let held: Vec<_> = (0..count)
-                .map(|number| Held::new(56, (number + round) as u8))
-                .collect();
+            let held: Vec<_> = (0..count).map(|number| Held::new(56, (number + round) as u8)).collect();
             let given = thread::scope(|scope| {
                 let other = scope.spawn(|| {
                     let before = net();
@@ -278,8 +232,7 @@ fn blocks_freed_elsewhere_come_home() {
 #[test]
 fn a_storm_of_frees_across_threads() {
     const THREADS: usize = 4;
-    let (senders, receivers): (Vec<_>, Vec<_>) =
-        (0..THREADS).map(|_| mpsc::channel::<Held>()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<Held>()).unzip();
     let total = thread::scope(|scope| {
         let mut workers = Vec::new();
         for (number, inbox) in receivers.into_iter().enumerate() {
@@ -295,18 +248,13 @@ fn a_storm_of_frees_across_threads() {
                         let gone = held.swap_remove(random.next(held.len()));
                         match random.next(4) {
                             0 => gone.end(),
-                            _ => senders[random.next(THREADS)]
-                                .send(gone)
-                                .expect("receivers outlive senders"),
+                            _ => senders[random.next(THREADS)].send(gone).expect("receivers outlive senders"),
                         }
                     }
-                    inbox
-                        .try_iter()
-                        .take(2)
-                        .for_each(|arrived| match random.next(8) {
-                            0 => held.push(arrived),
-                            _ => arrived.end(),
-                        });
+                    inbox.try_iter().take(2).for_each(|arrived| match random.next(8) {
+                        0 => held.push(arrived),
+                        _ => arrived.end(),
+                    });
                     if step % 4096 == 0 {
                         trim();
                     }
@@ -318,10 +266,7 @@ fn a_storm_of_frees_across_threads() {
             }));
         }
         drop(senders);
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("no worker panics"))
-            .fold(0, u64::wrapping_add)
+        workers.into_iter().map(|worker| worker.join().expect("no worker panics")).fold(0, u64::wrapping_add)
     });
     assert_eq!(total, 0, "all that was taken was given");
 }
