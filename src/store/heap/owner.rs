@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::class::{CLASSES, UNIT, class_of, class_size, size_of_class, units_for};
 use super::ground::Ground;
+use super::magazine::Magazine;
 use super::region;
 use super::remote::{Batch, Block, Stack};
 use super::slab::{FULL, List, Slab};
@@ -22,8 +23,8 @@ const BATCH: u32 = 32;
 /// Blocks that come home in one go: bounds the time that one allocation can take.
 const HOMECOMING: usize = 512;
 
-/// Local frees between two looks at the blocks that come home.
-const PATIENCE: u32 = 1024;
+/// Magazines that overflow between two looks at the blocks that come home: some 500 frees of small blocks.
+const PATIENCE: u32 = 32;
 
 /// Slabs among which the fullest is chosen when a class needs a new one to serve from.
 const CANDIDATES: usize = 4;
@@ -45,7 +46,9 @@ pub(super) struct Heap {
     net: AtomicU64,
     /// As `net`, for the blocks that jemalloc serves.
     large: AtomicU64,
-    /// Slabs with blocks left, by class; the first one serves.
+    /// By class, the blocks that were freed last.
+    magazines: [Magazine; CLASSES],
+    /// By class, slabs with blocks left; the first one serves.
     slabs: [List<Slab>; CLASSES],
     patience: Cell<u32>,
     /// Blocks taken from `home` that are not sorted in yet.
@@ -67,6 +70,7 @@ impl Heap {
             number,
             net: AtomicU64::new(0),
             large: AtomicU64::new(0),
+            magazines: std::array::from_fn(|class| Magazine::new(size_of_class(class.max(1)))),
             slabs: [const { List::new() }; CLASSES],
             patience: Cell::new(PATIENCE),
             backlog: Cell::new(ptr::null_mut()),
@@ -97,11 +101,14 @@ impl Heap {
         self.net.store(self.net().wrapping_add(bytes), Ordering::Relaxed);
     }
 
-    /// A block for `bytes`, at most `MAX_SMALL`, if the slab that serves its class has one.
+    /// A block for `bytes`, at most `MAX_SMALL`, if the class has one at hand.
     #[inline(always)]
     pub(super) fn take(&self, bytes: usize) -> Option<NonNull<u8>> {
-        let size = class_size(bytes);
-        let block = self.slabs[class_of(bytes)].first()?.take(size)?;
+        let (class, size) = (class_of(bytes), class_size(bytes));
+        let block = match self.magazines[class].pop() {
+            Some(block) => block,
+            None => self.slabs[class].first()?.take(size)?,
+        };
         self.count(size as u64);
         Some(block)
     }
@@ -152,28 +159,52 @@ impl Heap {
     /// The block came from a heap's [`Self::take`] with a size of the same class, and nobody uses it any more.
     #[inline(always)]
     pub(super) unsafe fn give(&self, block: NonNull<u8>, bytes: usize) {
-        let size = class_size(bytes);
-        let block = block.as_ptr();
+        let (class, size) = (class_of(bytes), class_size(bytes));
         self.count((size as u64).wrapping_neg());
-        let start = block.map_addr(|addr| addr & !(units_for(size) * UNIT - 1));
-        // SAFETY: a slab is aligned to its length, so this is the first unit of the block's slab; its entry is
-        // accessible as long as a block of it is in use.
-        let slab = unsafe { &*region::slab_at(start) };
-        debug_assert_eq!(usize::from(slab.class.get()), class_of(bytes), "freed with another size than allocated");
-        if !ptr::eq(slab.owner.get(), self) {
-            // SAFETY: the block is the caller's to give.
-            return unsafe { self.send(slab.owner.get(), block.cast()) };
+        if !self.magazines[class].push(block) {
+            self.make_room(class);
+            let pushed = self.magazines[class].push(block);
+            debug_assert!(pushed, "half of the magazine was taken out");
         }
-        // SAFETY: as above, and the slab is this heap's.
-        let used = unsafe { slab.give(block.cast()) };
-        if Slab::remarkable(used) {
-            self.review(slab, used);
-        }
+    }
+
+    /// Takes the older half of a magazine out.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&self, class: usize) {
+        self.spill(class, false);
         let patience = self.patience.get() - 1;
         self.patience.set(patience);
         if patience == 0 {
             self.tend();
         }
+    }
+
+    /// Returns the blocks in a magazine, or the older half of them, to the slabs that they came from.
+    fn spill(&self, class: usize, all: bool) {
+        let slab_bytes = units_for(size_of_class(class)) * UNIT;
+        self.magazines[class].spill(all, |block| {
+            // A slab is aligned to its length, so this is its first unit.
+            let start = block.map_addr(|addr| addr & !(slab_bytes - 1));
+            // SAFETY: a slab's entry is accessible as long as one of its blocks was not returned to it.
+            let slab = unsafe { &*region::slab_at(start) };
+            debug_assert_eq!(usize::from(slab.class.get()), class, "freed with another size than allocated");
+            if !ptr::eq(slab.owner.get(), self) {
+                // SAFETY: blocks in a magazine belong to this heap's thread, which gives them up.
+                return unsafe { self.send(slab.owner.get(), block.cast()) };
+            }
+            // SAFETY: as above, and the slab is this heap's.
+            let used = unsafe { slab.give(block.cast()) };
+            if Slab::remarkable(used) {
+                self.review(slab, used);
+            }
+        });
+    }
+
+    /// Empties all magazines and sends all batches off, full or not.
+    pub(super) fn clear_out(&self) {
+        (1..CLASSES).for_each(|class| self.spill(class, true));
+        self.deliver_all();
     }
 
     /// Looks at a slab that got a block back and is empty now, or has a block after it had none.
@@ -208,7 +239,6 @@ impl Heap {
         // SAFETY: the caller gives the block up.
         if unsafe { batch.add(block) } == BATCH {
             Self::deliver(batch);
-            self.tend();
         }
     }
 
@@ -299,7 +329,7 @@ impl Heap {
 
     /// Gives back all memory that no block needs: empty slabs that serve, spare chunks, free units of other chunks.
     pub(super) fn trim(&self) {
-        self.deliver_all();
+        self.clear_out();
         self.welcome(usize::MAX);
         for list in &self.slabs {
             if let Some(first) = list.first()

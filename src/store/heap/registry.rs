@@ -80,7 +80,7 @@ fn create() -> &'static Heap {
 }
 
 fn abandon(heap: &'static Heap) {
-    heap.deliver_all();
+    heap.clear_out();
     ABANDONED.lock().push(heap);
 }
 
