@@ -1,3 +1,4 @@
 //! Roster.
+pub mod config;
 pub mod protocol;
 pub mod store;

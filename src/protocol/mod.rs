@@ -1,5 +1,6 @@
 //! Pure bytes: the request parser and the reply writer. No I/O, no store.
 
+pub mod glob;
 pub mod number;
 pub mod reply;
 
