@@ -34,9 +34,7 @@ impl Address {
         };
         let named = !host.is_empty()
             && host.len() <= 253
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
             && host.bytes().any(|byte| byte.is_ascii_alphabetic());
         if host == "*" || host == "::*" || named || host.parse::<IpAddr>().is_ok() {
             let host = host.to_owned();
@@ -56,10 +54,7 @@ pub struct Addresses(
 
 impl Value for Addresses {
     fn update(&mut self, text: &str, _: &Kind) -> Result<(), Refusal> {
-        let addresses: Vec<Address> = text
-            .split_whitespace()
-            .map(Address::parse)
-            .collect::<Result<_, _>>()?;
+        let addresses: Vec<Address> = text.split_whitespace().map(Address::parse).collect::<Result<_, _>>()?;
         if addresses.len() > MOST_ADDRESSES {
             return Err("Too many bind addresses specified.".into());
         }
@@ -77,34 +72,21 @@ impl Value for Addresses {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::config::value::trial::{read, rewritten};
 
     #[test]
     fn addresses() {
-        let addresses = read::<Addresses>("127.0.0.1 -::1 * ::* cache-1.example")
-            .unwrap()
-            .0;
+        let addresses = read::<Addresses>("127.0.0.1 -::1 * ::* cache-1.example").unwrap().0;
         assert!(addresses[1].optional && addresses[1].host == "::1");
-        assert_eq!(
-            addresses[2].resolve(7).unwrap(),
-            ["0.0.0.0:7".parse().unwrap()]
-        );
-        assert_eq!(
-            addresses[3].resolve(7).unwrap(),
-            ["[::]:7".parse().unwrap()]
-        );
-        assert_eq!(
-            rewritten::<Addresses>(" 127.0.0.1   -::1 ").unwrap(),
-            "127.0.0.1 -::1"
-        );
+        assert_eq!(addresses[2].resolve(7).unwrap(), ["0.0.0.0:7".parse().unwrap()]);
+        assert_eq!(addresses[3].resolve(7).unwrap(), ["[::]:7".parse().unwrap()]);
+        assert_eq!(rewritten::<Addresses>(" 127.0.0.1   -::1 ").unwrap(), "127.0.0.1 -::1");
         assert_eq!(read::<Addresses>("").unwrap().0, []);
         for wrong in ["999.1.1.1", "-", "a/b", "1:2", "é"] {
-            assert!(
-                read::<Addresses>(wrong).unwrap_err().contains("neither"),
-                "{wrong}"
-            );
+            assert!(read::<Addresses>(wrong).unwrap_err().contains("neither"), "{wrong}");
         }
         assert!(read::<Addresses>(&"::1 ".repeat(17)).is_err());
     }

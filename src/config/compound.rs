@@ -22,21 +22,17 @@ pub enum Workers {
 
 impl Value for Workers {
     fn update(&mut self, text: &str, _: &Kind) -> Result<(), Refusal> {
-        *self =
-            if text.eq_ignore_ascii_case("auto") {
-                Self::Auto
-            } else if text.contains(['-', ',']) && !text.starts_with('-') {
-                Self::Cpus(cpu_list(text)?)
-            } else {
-                match integer(text) {
-                    Some(count @ 1..=1024) => Self::Count(count as u16),
-                    Some(_) => return Err("argument must be between 1 and 1024 inclusive".into()),
-                    None => return Err(
-                        "argument must be auto, a number of workers, or a CPU list such as 0-3,8"
-                            .into(),
-                    ),
-                }
-            };
+        *self = if text.eq_ignore_ascii_case("auto") {
+            Self::Auto
+        } else if text.contains(['-', ',']) && !text.starts_with('-') {
+            Self::Cpus(cpu_list(text)?)
+        } else {
+            match integer(text) {
+                Some(count @ 1..=1024) => Self::Count(count as u16),
+                Some(_) => return Err("argument must be between 1 and 1024 inclusive".into()),
+                None => return Err("argument must be auto, a number of workers, or a CPU list such as 0-3,8".into()),
+            }
+        };
         Ok(())
     }
 
@@ -55,16 +51,11 @@ fn cpu_list(text: &str) -> Result<Vec<u16>, Refusal> {
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         match (integer(first), integer(last)) {
-            (Some(first), Some(last))
-                if (0..=GREATEST_CPU).contains(&last) && (0..=last).contains(&first) =>
-            {
+            (Some(first), Some(last)) if (0..=GREATEST_CPU).contains(&last) && (0..=last).contains(&first) => {
                 cpus.extend(first as u16..=last as u16);
             }
             _ => {
-                return Err(format!(
-                    "'{part}' is no CPU and no range of CPUs from 0 to {GREATEST_CPU}"
-                )
-                .into());
+                return Err(format!("'{part}' is no CPU and no range of CPUs from 0 to {GREATEST_CPU}").into());
             }
         }
         // Sorted at each step, so that repetition in the text cannot grow the list beyond the number of CPUs.
@@ -84,11 +75,7 @@ fn cpu_ranges(cpus: &[u16]) -> String {
         let comma = if text.is_empty() { "" } else { "," };
         let alone = run.len() == 1 && cpus.len() > 1;
         // Writing to a String cannot fail.
-        let _ = if alone {
-            write!(text, "{comma}{first}")
-        } else {
-            write!(text, "{comma}{first}-{last}")
-        };
+        let _ = if alone { write!(text, "{comma}{first}") } else { write!(text, "{comma}{first}-{last}") };
     }
     text
 }
@@ -119,23 +106,15 @@ impl Value for SaveRules {
         };
         let words: Vec<&str> = text.split_whitespace().collect();
         let rules = words.chunks(2).map(|pair| match *pair {
-            [seconds, changes] => Some(SaveRule {
-                seconds: number(seconds, 1)?,
-                changes: number(changes, 0)?,
-            }),
+            [seconds, changes] => Some(SaveRule { seconds: number(seconds, 1)?, changes: number(changes, 0)? }),
             _ => None,
         });
-        self.0 = rules
-            .collect::<Option<_>>()
-            .ok_or("Invalid save parameters")?;
+        self.0 = rules.collect::<Option<_>>().ok_or("Invalid save parameters")?;
         Ok(())
     }
 
     fn text(&self) -> String {
-        let rules = self
-            .0
-            .iter()
-            .map(|rule| format!("{} {}", rule.seconds, rule.changes));
+        let rules = self.0.iter().map(|rule| format!("{} {}", rule.seconds, rule.changes));
         rules.collect::<Vec<_>>().join(" ")
     }
 }
@@ -175,24 +154,14 @@ impl Value for OutputLimits {
                 "replica" | "slave" => &mut changed.replica,
                 "pubsub" => &mut changed.pubsub,
                 _ => {
-                    return Err(
-                        "Invalid client class specified in buffer limit configuration.".into(),
-                    );
+                    return Err("Invalid client class specified in buffer limit configuration.".into());
                 }
             };
             let seconds = integer(seconds).and_then(|seconds| u32::try_from(seconds).ok());
-            let (Some(hard), Some(soft), Some(soft_seconds)) = (bytes(hard), bytes(soft), seconds)
-            else {
-                return Err(
-                    "Error in hard, soft or soft_seconds setting in buffer limit configuration."
-                        .into(),
-                );
+            let (Some(hard), Some(soft), Some(soft_seconds)) = (bytes(hard), bytes(soft), seconds) else {
+                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
             };
-            *limit = OutputLimit {
-                hard,
-                soft,
-                soft_seconds,
-            };
+            *limit = OutputLimit { hard, soft, soft_seconds };
         }
         *self = changed;
         Ok(())
@@ -200,19 +169,8 @@ impl Value for OutputLimits {
 
     /// Redis still writes the old name of the class of replicas.
     fn text(&self) -> String {
-        let classes = [
-            ("normal", self.normal),
-            ("slave", self.replica),
-            ("pubsub", self.pubsub),
-        ];
-        classes
-            .map(|(class, limit)| {
-                format!(
-                    "{class} {} {} {}",
-                    limit.hard, limit.soft, limit.soft_seconds
-                )
-            })
-            .join(" ")
+        let classes = [("normal", self.normal), ("slave", self.replica), ("pubsub", self.pubsub)];
+        classes.map(|(class, limit)| format!("{class} {} {} {}", limit.hard, limit.soft, limit.soft_seconds)).join(" ")
     }
 }
 
@@ -228,13 +186,9 @@ impl Value for Percentiles {
         let mut percentiles = Vec::new();
         for word in text.split_whitespace() {
             match word.parse::<f64>() {
-                Ok(percentile) if (0.0..=100.0).contains(&percentile) => {
-                    percentiles.push(percentile)
-                }
+                Ok(percentile) if (0.0..=100.0).contains(&percentile) => percentiles.push(percentile),
                 Ok(_) => {
-                    return Err(
-                        "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into(),
-                    );
+                    return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into());
                 }
                 Err(_) => return Err("Invalid latency-tracking-info-percentiles parameters".into()),
             }
@@ -250,6 +204,7 @@ impl Value for Percentiles {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::config::value::trial::{read, rewritten};
@@ -261,39 +216,25 @@ mod tests {
         assert_eq!(read("0-2,8,1"), Ok(Workers::Cpus(vec![0, 1, 2, 8])));
         assert_eq!(rewritten::<Workers>("8,0-2").unwrap(), "0-2,8");
         assert_eq!(rewritten::<Workers>("5-5").unwrap(), "5-5");
-        for wrong in [
-            "0", "1025", "-1", "3-1", "1,,2", "0-4096", "many", "", "1-", "0-1-2",
-        ] {
+        for wrong in ["0", "1025", "-1", "3-1", "1,,2", "0-4096", "many", "", "1-", "0-1-2"] {
             assert!(read::<Workers>(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn save_rules() {
-        assert_eq!(
-            rewritten::<SaveRules>("900 1  300 10").unwrap(),
-            "900 1 300 10"
-        );
+        assert_eq!(rewritten::<SaveRules>("900 1  300 10").unwrap(), "900 1 300 10");
         assert_eq!(rewritten::<SaveRules>("").unwrap(), "");
         for wrong in ["900", "900 x", "900 1 300", "0 1", "1 -1", "1 3000000000"] {
-            assert_eq!(
-                rewritten::<SaveRules>(wrong).unwrap_err(),
-                "Invalid save parameters",
-                "{wrong}"
-            );
+            assert_eq!(rewritten::<SaveRules>(wrong).unwrap_err(), "Invalid save parameters", "{wrong}");
         }
     }
 
     #[test]
     fn output_limits_keep_the_classes_that_are_not_named() {
         let mut limits = read::<OutputLimits>("replica 256mb 64mb 60").unwrap();
-        limits
-            .update("normal 1mb 2mb 60 pubsub 1 2 3", &Kind::OutputLimits)
-            .unwrap();
-        assert_eq!(
-            limits.text(),
-            "normal 1048576 2097152 60 slave 268435456 67108864 60 pubsub 1 2 3"
-        );
+        limits.update("normal 1mb 2mb 60 pubsub 1 2 3", &Kind::OutputLimits).unwrap();
+        assert_eq!(limits.text(), "normal 1048576 2097152 60 slave 268435456 67108864 60 pubsub 1 2 3");
         assert_eq!(read::<OutputLimits>(&limits.text()), Ok(limits));
         for (wrong, words) in [
             ("normal 0 0", "Wrong number of arguments"),
@@ -301,24 +242,14 @@ mod tests {
             ("normal a 0 0", "Error in hard"),
             ("normal 0 0 -3", "Error in hard"),
         ] {
-            assert!(
-                read::<OutputLimits>(wrong).unwrap_err().starts_with(words),
-                "{wrong}"
-            );
+            assert!(read::<OutputLimits>(wrong).unwrap_err().starts_with(words), "{wrong}");
         }
     }
 
     #[test]
     fn percentiles() {
-        assert_eq!(
-            rewritten::<Percentiles>("50.0 99.95 100 0.001").unwrap(),
-            "50 99.95 100 0.001"
-        );
-        assert!(
-            read::<Percentiles>("50 101")
-                .unwrap_err()
-                .contains("between")
-        );
+        assert_eq!(rewritten::<Percentiles>("50.0 99.95 100 0.001").unwrap(), "50 99.95 100 0.001");
+        assert!(read::<Percentiles>("50 101").unwrap_err().contains("between"));
         assert!(read::<Percentiles>("nan").unwrap_err().contains("between"));
         assert!(read::<Percentiles>("a").unwrap_err().contains("Invalid"));
     }

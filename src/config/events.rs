@@ -85,17 +85,13 @@ impl Value for Events {
         let all = self.0 & Self::ALL == Self::ALL;
         let mut text = String::from(if all { "A" } else { "" });
         let covered = if all { Self::ALL } else { 0 };
-        text.extend(
-            EVENT_LETTERS
-                .iter()
-                .filter(|(_, bit)| self.0 & bit & !covered != 0)
-                .map(|(letter, _)| letter),
-        );
+        text.extend(EVENT_LETTERS.iter().filter(|(_, bit)| self.0 & bit & !covered != 0).map(|(letter, _)| letter));
         text
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::config::value::trial::{read, rewritten};

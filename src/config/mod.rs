@@ -48,6 +48,6 @@ pub use report::markdown;
 pub use row::{Change, Group, Setting};
 pub use settings::{SETTINGS, Settings};
 pub use value::{
-    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, Quantity,
-    Refusal, Share, TaskRun,
+    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, Quantity, Refusal, Share,
+    TaskRun,
 };

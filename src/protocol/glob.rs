@@ -101,11 +101,7 @@ fn within(first: u8, last: u8, byte: u8, nocase: bool) -> bool {
 }
 
 fn same(one: u8, other: u8, nocase: bool) -> bool {
-    if nocase {
-        one.eq_ignore_ascii_case(&other)
-    } else {
-        one == other
-    }
+    if nocase { one.eq_ignore_ascii_case(&other) } else { one == other }
 }
 
 #[cfg(test)]
