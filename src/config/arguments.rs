@@ -5,12 +5,18 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::error::{Error, shorten, unknown};
+use super::kind::Kind;
 use super::row::Setting;
 use super::settings::SETTINGS;
 use super::source::{Layer, find};
 
 /// The flags that are no settings.
 const OTHER_FLAGS: [&str; 3] = ["config", "help", "version"];
+
+/// The characters of a line of help, beside its indentation by ten.
+const HELP_WIDTH: usize = 90;
+/// The short flags: help and version.
+const SHORT_FLAGS: [&str; 2] = ["-h", "-V"];
 
 /// What the command line asks for.
 pub(super) enum Parsed {
@@ -42,10 +48,12 @@ pub(super) fn command() -> Command {
     Command::new("roster")
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help(
+        .next_line_help(true)
+        .after_help(wrap(
             "Without a command, Roster serves. Settings come from flags, else from ROSTER_* variables \
              (ROSTER_TCP_BACKLOG=511), else from the file (tcp-backlog = 511), else they are the defaults.",
-        )
+            HELP_WIDTH,
+        ))
         .disable_help_subcommand(true)
         .arg(file)
         .args(SETTINGS.iter().map(flag))
@@ -53,11 +61,6 @@ pub(super) fn command() -> Command {
 }
 
 fn flag(setting: &'static Setting) -> Arg {
-    let default = if setting.default.is_empty() {
-        "nothing"
-    } else {
-        setting.default
-    };
     Arg::new(setting.name)
         .long(setting.name)
         .aliases(setting.aliases)
@@ -68,7 +71,36 @@ fn flag(setting: &'static Setting) -> Arg {
         .global(true)
         .hide_default_value(true)
         .help_heading(setting.group.title())
-        .help(format!("{} [default: {default}]", setting.doc()))
+        .help(explanation(setting))
+}
+
+/// What a setting does and takes, in lines that fit a terminal.
+fn explanation(setting: &Setting) -> String {
+    let default = if setting.default.is_empty() { "nothing" } else { setting.default };
+    let words = match setting.kind {
+        Kind::Choice(words) => format!(" [{}]", words.join(", ")),
+        _ => String::new(),
+    };
+    // A hard space keeps the default in one line with its word.
+    let text = format!("{}{words} [default:\u{a0}{default}]", setting.doc());
+    wrap(&text, HELP_WIDTH).replace('\u{a0}', " ")
+}
+
+/// Breaks `text` at spaces into lines of at most `width` characters where its words allow.
+fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 {
+            let breaks = column + 1 + length > width;
+            wrapped.push(if breaks { '\n' } else { ' ' });
+            column = if breaks { 0 } else { column + 1 };
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
 }
 
 /// Reads the arguments, the first of which is the name of the program.
@@ -83,10 +115,7 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed,
             _ => {
                 let text = error.to_string();
                 let line = text.lines().next().unwrap_or_default();
-                Err(Error::single(
-                    "command line",
-                    line.trim_start_matches("error: "),
-                ))
+                Err(Error::single("command line", line.trim_start_matches("error: ")))
             }
         },
     }
@@ -112,36 +141,22 @@ fn run(matches: &ArgMatches) -> Parsed {
         flags.put(setting, format!("--{}", setting.name), text);
     }
     let file = matches.get_one::<OsString>("config").cloned();
-    Parsed::Run {
-        command,
-        file,
-        flags,
-    }
+    Parsed::Run { command, file, flags }
 }
 
 /// Rewrites `--name value value …` as `--name=value value …`, so that values may begin with a hyphen
 /// (`--bind 127.0.0.1 -::1`), and finds the mistakes that clap would tell in many lines.
-fn normalise(
-    arguments: impl Iterator<Item = OsString>,
-    command: &Command,
-) -> Result<Vec<OsString>, Error> {
+fn normalise(arguments: impl Iterator<Item = OsString>, command: &Command) -> Result<Vec<OsString>, Error> {
     let mut arguments = arguments.peekable();
     let mut normal: Vec<OsString> = arguments.next().into_iter().collect();
-    let is_command = |word: &str| {
-        command
-            .get_subcommands()
-            .any(|known| known.get_name() == word)
-    };
+    let is_command = |word: &str| command.get_subcommands().any(|known| known.get_name() == word);
     while let Some(argument) = arguments.next() {
         let Some(word) = argument.to_str() else {
             let shown = shorten(&argument.to_string_lossy());
-            return Err(Error::single(
-                "command line",
-                format!("'{shown}' is not UTF-8"),
-            ));
+            return Err(Error::single("command line", format!("'{shown}' is not UTF-8")));
         };
         let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
-            if !word.starts_with('-') && !is_command(word) {
+            if !SHORT_FLAGS.contains(&word) && !is_command(word) {
                 return Err(Error::single("command line", stray(word, command)));
             }
             normal.push(argument);
@@ -192,13 +207,11 @@ fn normalise(
 fn stray(word: &str, command: &Command) -> String {
     let shown = shorten(word);
     let commands: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-    if word.ends_with(".conf") || word.ends_with(".toml") {
-        return format!(
-            "'{shown}' is no command; a file of settings in TOML is given by --config {shown}"
-        );
+    if word.starts_with('-') {
+        return format!("'{shown}' is no flag; settings are given by their names, such as --port 7000");
     }
-    format!(
-        "'{shown}' is no command; there are: {} (and none, to serve)",
-        commands.join(", ")
-    )
+    if word.ends_with(".conf") || word.ends_with(".toml") {
+        return format!("'{shown}' is no command; a file of settings in TOML is given by --config {shown}");
+    }
+    format!("'{shown}' is no command; there are: {} (and none, to serve)", commands.join(", "))
 }

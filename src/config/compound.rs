@@ -1,83 +1,12 @@
-//! Values that consist of parts: addresses, CPU lists, save rules, output limits, percentiles, event classes.
+//! Values that consist of parts: CPU lists, save rules, output limits, percentiles.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use super::kind::{Kind, bytes, integer};
 use super::value::{Refusal, Value};
 
-/// The most addresses that one server listens on, as in Redis.
-const MOST_ADDRESSES: usize = 16;
 /// The greatest number of a CPU in a list, a bound on what a typing error can cost.
 const GREATEST_CPU: i128 = 1023;
-
-/// One address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// An IP address, a host name, `*` for all of IPv4, or `::*` for all of IPv6.
-    pub host: String,
-    /// Whether the server starts without it when this machine does not have it.
-    pub optional: bool,
-}
-
-impl Address {
-    /// The socket addresses that this address stands for. A host name is looked up.
-    pub fn resolve(&self, port: u16) -> std::io::Result<Vec<SocketAddr>> {
-        match self.host.as_str() {
-            "*" => Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()]),
-            "::*" => Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into()]),
-            host => Ok((host, port).to_socket_addrs()?.collect()),
-        }
-    }
-
-    fn parse(word: &str) -> Result<Self, Refusal> {
-        let (host, optional) = match word.strip_prefix('-') {
-            Some(rest) => (rest, true),
-            None => (word, false),
-        };
-        let named = !host.is_empty()
-            && host.len() <= 253
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-            && host.bytes().any(|byte| byte.is_ascii_alphabetic());
-        if host == "*" || host == "::*" || named || host.parse::<IpAddr>().is_ok() {
-            let host = host.to_owned();
-            Ok(Self { host, optional })
-        } else {
-            Err(format!("'{word}' is neither an IP address nor a host name").into())
-        }
-    }
-}
-
-/// The addresses to listen on; none means that only the unix socket is served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Addresses(
-    /// In the order given.
-    pub Vec<Address>,
-);
-
-impl Value for Addresses {
-    fn update(&mut self, text: &str, _: &Kind) -> Result<(), Refusal> {
-        let addresses: Vec<Address> = text
-            .split_whitespace()
-            .map(Address::parse)
-            .collect::<Result<_, _>>()?;
-        if addresses.len() > MOST_ADDRESSES {
-            return Err("Too many bind addresses specified.".into());
-        }
-        self.0 = addresses;
-        Ok(())
-    }
-
-    fn text(&self) -> String {
-        let words = self.0.iter().map(|address| {
-            let mark = if address.optional { "-" } else { "" };
-            format!("{mark}{}", address.host)
-        });
-        words.collect::<Vec<_>>().join(" ")
-    }
-}
 
 /// How many workers there are, and on which CPUs they run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,21 +22,17 @@ pub enum Workers {
 
 impl Value for Workers {
     fn update(&mut self, text: &str, _: &Kind) -> Result<(), Refusal> {
-        *self =
-            if text.eq_ignore_ascii_case("auto") {
-                Self::Auto
-            } else if text.contains(['-', ',']) && !text.starts_with('-') {
-                Self::Cpus(cpu_list(text)?)
-            } else {
-                match integer(text) {
-                    Some(count @ 1..=1024) => Self::Count(count as u16),
-                    Some(_) => return Err("argument must be between 1 and 1024 inclusive".into()),
-                    None => return Err(
-                        "argument must be auto, a number of workers, or a CPU list such as 0-3,8"
-                            .into(),
-                    ),
-                }
-            };
+        *self = if text.eq_ignore_ascii_case("auto") {
+            Self::Auto
+        } else if text.contains(['-', ',']) && !text.starts_with('-') {
+            Self::Cpus(cpu_list(text)?)
+        } else {
+            match integer(text) {
+                Some(count @ 1..=1024) => Self::Count(count as u16),
+                Some(_) => return Err("argument must be between 1 and 1024 inclusive".into()),
+                None => return Err("argument must be auto, a number of workers, or a CPU list such as 0-3,8".into()),
+            }
+        };
         Ok(())
     }
 
@@ -126,16 +51,11 @@ fn cpu_list(text: &str) -> Result<Vec<u16>, Refusal> {
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         match (integer(first), integer(last)) {
-            (Some(first), Some(last))
-                if (0..=GREATEST_CPU).contains(&last) && (0..=last).contains(&first) =>
-            {
+            (Some(first), Some(last)) if (0..=GREATEST_CPU).contains(&last) && (0..=last).contains(&first) => {
                 cpus.extend(first as u16..=last as u16);
             }
             _ => {
-                return Err(format!(
-                    "'{part}' is no CPU and no range of CPUs from 0 to {GREATEST_CPU}"
-                )
-                .into());
+                return Err(format!("'{part}' is no CPU and no range of CPUs from 0 to {GREATEST_CPU}").into());
             }
         }
         // Sorted at each step, so that repetition in the text cannot grow the list beyond the number of CPUs.
@@ -155,11 +75,7 @@ fn cpu_ranges(cpus: &[u16]) -> String {
         let comma = if text.is_empty() { "" } else { "," };
         let alone = run.len() == 1 && cpus.len() > 1;
         // Writing to a String cannot fail.
-        let _ = if alone {
-            write!(text, "{comma}{first}")
-        } else {
-            write!(text, "{comma}{first}-{last}")
-        };
+        let _ = if alone { write!(text, "{comma}{first}") } else { write!(text, "{comma}{first}-{last}") };
     }
     text
 }
@@ -190,23 +106,15 @@ impl Value for SaveRules {
         };
         let words: Vec<&str> = text.split_whitespace().collect();
         let rules = words.chunks(2).map(|pair| match *pair {
-            [seconds, changes] => Some(SaveRule {
-                seconds: number(seconds, 1)?,
-                changes: number(changes, 0)?,
-            }),
+            [seconds, changes] => Some(SaveRule { seconds: number(seconds, 1)?, changes: number(changes, 0)? }),
             _ => None,
         });
-        self.0 = rules
-            .collect::<Option<_>>()
-            .ok_or("Invalid save parameters")?;
+        self.0 = rules.collect::<Option<_>>().ok_or("Invalid save parameters")?;
         Ok(())
     }
 
     fn text(&self) -> String {
-        let rules = self
-            .0
-            .iter()
-            .map(|rule| format!("{} {}", rule.seconds, rule.changes));
+        let rules = self.0.iter().map(|rule| format!("{} {}", rule.seconds, rule.changes));
         rules.collect::<Vec<_>>().join(" ")
     }
 }
@@ -246,24 +154,14 @@ impl Value for OutputLimits {
                 "replica" | "slave" => &mut changed.replica,
                 "pubsub" => &mut changed.pubsub,
                 _ => {
-                    return Err(
-                        "Invalid client class specified in buffer limit configuration.".into(),
-                    );
+                    return Err("Invalid client class specified in buffer limit configuration.".into());
                 }
             };
             let seconds = integer(seconds).and_then(|seconds| u32::try_from(seconds).ok());
-            let (Some(hard), Some(soft), Some(soft_seconds)) = (bytes(hard), bytes(soft), seconds)
-            else {
-                return Err(
-                    "Error in hard, soft or soft_seconds setting in buffer limit configuration."
-                        .into(),
-                );
+            let (Some(hard), Some(soft), Some(soft_seconds)) = (bytes(hard), bytes(soft), seconds) else {
+                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
             };
-            *limit = OutputLimit {
-                hard,
-                soft,
-                soft_seconds,
-            };
+            *limit = OutputLimit { hard, soft, soft_seconds };
         }
         *self = changed;
         Ok(())
@@ -271,19 +169,8 @@ impl Value for OutputLimits {
 
     /// Redis still writes the old name of the class of replicas.
     fn text(&self) -> String {
-        let classes = [
-            ("normal", self.normal),
-            ("slave", self.replica),
-            ("pubsub", self.pubsub),
-        ];
-        classes
-            .map(|(class, limit)| {
-                format!(
-                    "{class} {} {} {}",
-                    limit.hard, limit.soft, limit.soft_seconds
-                )
-            })
-            .join(" ")
+        let classes = [("normal", self.normal), ("slave", self.replica), ("pubsub", self.pubsub)];
+        classes.map(|(class, limit)| format!("{class} {} {} {}", limit.hard, limit.soft, limit.soft_seconds)).join(" ")
     }
 }
 
@@ -299,13 +186,9 @@ impl Value for Percentiles {
         let mut percentiles = Vec::new();
         for word in text.split_whitespace() {
             match word.parse::<f64>() {
-                Ok(percentile) if (0.0..=100.0).contains(&percentile) => {
-                    percentiles.push(percentile)
-                }
+                Ok(percentile) if (0.0..=100.0).contains(&percentile) => percentiles.push(percentile),
                 Ok(_) => {
-                    return Err(
-                        "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into(),
-                    );
+                    return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into());
                 }
                 Err(_) => return Err("Invalid latency-tracking-info-percentiles parameters".into()),
             }
@@ -320,141 +203,11 @@ impl Value for Percentiles {
     }
 }
 
-/// The classes of keyspace events that are published, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Events(
-    /// The bits, as the constants of this type name them.
-    pub u16,
-);
-
-/// The letter of each class, in the order in which Redis writes them. The last three stand outside `A`.
-const EVENT_LETTERS: [(char, u16); 14] = [
-    ('g', Events::GENERIC),
-    ('$', Events::STRING),
-    ('l', Events::LIST),
-    ('s', Events::SET),
-    ('h', Events::HASH),
-    ('z', Events::SORTED_SET),
-    ('x', Events::EXPIRED),
-    ('e', Events::EVICTED),
-    ('t', Events::STREAM),
-    ('d', Events::MODULE),
-    ('n', Events::NEW),
-    ('K', Events::KEYSPACE),
-    ('E', Events::KEYEVENT),
-    ('m', Events::MISS),
-];
-
-impl Events {
-    /// `g`: commands of no type, such as DEL and EXPIRE.
-    pub const GENERIC: u16 = 1;
-    /// `$`: strings.
-    pub const STRING: u16 = 1 << 1;
-    /// `l`: lists.
-    pub const LIST: u16 = 1 << 2;
-    /// `s`: sets.
-    pub const SET: u16 = 1 << 3;
-    /// `h`: hashes.
-    pub const HASH: u16 = 1 << 4;
-    /// `z`: sorted sets.
-    pub const SORTED_SET: u16 = 1 << 5;
-    /// `x`: a key expired.
-    pub const EXPIRED: u16 = 1 << 6;
-    /// `e`: a key was evicted.
-    pub const EVICTED: u16 = 1 << 7;
-    /// `t`: streams.
-    pub const STREAM: u16 = 1 << 8;
-    /// `d`: types of modules.
-    pub const MODULE: u16 = 1 << 9;
-    /// `n`: a key was created; not part of `A`.
-    pub const NEW: u16 = 1 << 10;
-    /// `K`: publish to `__keyspace@<db>__:<key>`.
-    pub const KEYSPACE: u16 = 1 << 11;
-    /// `E`: publish to `__keyevent@<db>__:<event>`.
-    pub const KEYEVENT: u16 = 1 << 12;
-    /// `m`: a key was looked up and is missing; not part of `A`.
-    pub const MISS: u16 = 1 << 13;
-    /// `A`: all classes of events except `n` and `m`.
-    pub const ALL: u16 = Self::NEW - 1;
-
-    /// Whether events of any of these classes are wanted.
-    pub fn wants(self, classes: u16) -> bool {
-        self.0 & classes != 0
-    }
-}
-
-impl Value for Events {
-    fn update(&mut self, text: &str, _: &Kind) -> Result<(), Refusal> {
-        let mut bits = 0;
-        for letter in text.chars() {
-            bits |= match EVENT_LETTERS.iter().find(|(known, _)| *known == letter) {
-                Some((_, bit)) => *bit,
-                None if letter == 'A' => Self::ALL,
-                None => return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
-            };
-        }
-        self.0 = bits;
-        Ok(())
-    }
-
-    /// Redis forgets `n` beside `A`; writing it keeps the text true.
-    fn text(&self) -> String {
-        let all = self.0 & Self::ALL == Self::ALL;
-        let mut text = String::from(if all { "A" } else { "" });
-        let covered = if all { Self::ALL } else { 0 };
-        text.extend(
-            EVENT_LETTERS
-                .iter()
-                .filter(|(_, bit)| self.0 & bit & !covered != 0)
-                .map(|(letter, _)| letter),
-        );
-        text
-    }
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    fn read<T: Value + Default>(text: &str) -> Result<T, String> {
-        let mut value = T::default();
-        value
-            .update(text, &Kind::Share)
-            .map_err(String::from)
-            .map(|()| value)
-    }
-
-    fn rewritten<T: Value + Default>(text: &str) -> Result<String, String> {
-        read::<T>(text).map(|value| value.text())
-    }
-
-    #[test]
-    fn addresses() {
-        let addresses = read::<Addresses>("127.0.0.1 -::1 * ::* cache-1.example")
-            .unwrap()
-            .0;
-        assert!(addresses[1].optional && addresses[1].host == "::1");
-        assert_eq!(
-            addresses[2].resolve(7).unwrap(),
-            ["0.0.0.0:7".parse().unwrap()]
-        );
-        assert_eq!(
-            addresses[3].resolve(7).unwrap(),
-            ["[::]:7".parse().unwrap()]
-        );
-        assert_eq!(
-            rewritten::<Addresses>(" 127.0.0.1   -::1 ").unwrap(),
-            "127.0.0.1 -::1"
-        );
-        assert_eq!(read::<Addresses>("").unwrap().0, []);
-        for wrong in ["999.1.1.1", "-", "a/b", "1:2", "é"] {
-            assert!(
-                read::<Addresses>(wrong).unwrap_err().contains("neither"),
-                "{wrong}"
-            );
-        }
-        assert!(read::<Addresses>(&"::1 ".repeat(17)).is_err());
-    }
+    use crate::config::value::trial::{read, rewritten};
 
     #[test]
     fn workers() {
@@ -463,39 +216,25 @@ mod tests {
         assert_eq!(read("0-2,8,1"), Ok(Workers::Cpus(vec![0, 1, 2, 8])));
         assert_eq!(rewritten::<Workers>("8,0-2").unwrap(), "0-2,8");
         assert_eq!(rewritten::<Workers>("5-5").unwrap(), "5-5");
-        for wrong in [
-            "0", "1025", "-1", "3-1", "1,,2", "0-4096", "many", "", "1-", "0-1-2",
-        ] {
+        for wrong in ["0", "1025", "-1", "3-1", "1,,2", "0-4096", "many", "", "1-", "0-1-2"] {
             assert!(read::<Workers>(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn save_rules() {
-        assert_eq!(
-            rewritten::<SaveRules>("900 1  300 10").unwrap(),
-            "900 1 300 10"
-        );
+        assert_eq!(rewritten::<SaveRules>("900 1  300 10").unwrap(), "900 1 300 10");
         assert_eq!(rewritten::<SaveRules>("").unwrap(), "");
         for wrong in ["900", "900 x", "900 1 300", "0 1", "1 -1", "1 3000000000"] {
-            assert_eq!(
-                rewritten::<SaveRules>(wrong).unwrap_err(),
-                "Invalid save parameters",
-                "{wrong}"
-            );
+            assert_eq!(rewritten::<SaveRules>(wrong).unwrap_err(), "Invalid save parameters", "{wrong}");
         }
     }
 
     #[test]
     fn output_limits_keep_the_classes_that_are_not_named() {
         let mut limits = read::<OutputLimits>("replica 256mb 64mb 60").unwrap();
-        limits
-            .update("normal 1mb 2mb 60 pubsub 1 2 3", &Kind::OutputLimits)
-            .unwrap();
-        assert_eq!(
-            limits.text(),
-            "normal 1048576 2097152 60 slave 268435456 67108864 60 pubsub 1 2 3"
-        );
+        limits.update("normal 1mb 2mb 60 pubsub 1 2 3", &Kind::OutputLimits).unwrap();
+        assert_eq!(limits.text(), "normal 1048576 2097152 60 slave 268435456 67108864 60 pubsub 1 2 3");
         assert_eq!(read::<OutputLimits>(&limits.text()), Ok(limits));
         for (wrong, words) in [
             ("normal 0 0", "Wrong number of arguments"),
@@ -503,43 +242,15 @@ mod tests {
             ("normal a 0 0", "Error in hard"),
             ("normal 0 0 -3", "Error in hard"),
         ] {
-            assert!(
-                read::<OutputLimits>(wrong).unwrap_err().starts_with(words),
-                "{wrong}"
-            );
+            assert!(read::<OutputLimits>(wrong).unwrap_err().starts_with(words), "{wrong}");
         }
     }
 
     #[test]
     fn percentiles() {
-        assert_eq!(
-            rewritten::<Percentiles>("50.0 99.95 100 0.001").unwrap(),
-            "50 99.95 100 0.001"
-        );
-        assert!(
-            read::<Percentiles>("50 101")
-                .unwrap_err()
-                .contains("between")
-        );
+        assert_eq!(rewritten::<Percentiles>("50.0 99.95 100 0.001").unwrap(), "50 99.95 100 0.001");
+        assert!(read::<Percentiles>("50 101").unwrap_err().contains("between"));
         assert!(read::<Percentiles>("nan").unwrap_err().contains("between"));
         assert!(read::<Percentiles>("a").unwrap_err().contains("Invalid"));
-    }
-
-    #[test]
-    fn events_are_written_in_the_order_of_redis() {
-        for (given, written) in [
-            ("KEA", "AKE"),
-            ("gxK$", "g$xK"),
-            ("mn", "nm"),
-            ("KEg", "gKE"),
-            ("$lshzxetd", "$lshzxetd"),
-            ("$lshzxetdg", "A"),
-            ("KEAmn", "AnKEm"),
-            ("", ""),
-        ] {
-            assert_eq!(rewritten::<Events>(given).unwrap(), written, "{given}");
-        }
-        assert!(read::<Events>("Kq").is_err());
-        assert!(Events(Events::ALL).wants(Events::HASH) && !Events(Events::ALL).wants(Events::NEW));
     }
 }

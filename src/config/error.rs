@@ -2,45 +2,28 @@
 
 use std::fmt;
 
+use super::kind::Kind;
 use super::row::Setting;
 use super::settings::SETTINGS;
 
 /// Settings of Redis that operators know and Roster does not have, each with what to do instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "aclfile",
-        "this build reads no ACL file yet; protect the server by requirepass",
-    ),
-    (
-        "daemonize",
-        "Roster stays in the foreground; run it under systemd or another supervisor",
-    ),
+    ("aclfile", "this build reads no ACL file yet; protect the server by requirepass"),
+    ("daemonize", "Roster stays in the foreground; run it under systemd or another supervisor"),
     ("include", "give one file by --config"),
     ("io-threads", "every worker does its own I/O; set workers"),
-    (
-        "io-threads-do-reads",
-        "every worker does its own I/O; set workers",
-    ),
+    ("io-threads-do-reads", "every worker does its own I/O; set workers"),
     ("loadmodule", "this build loads no modules"),
-    (
-        "logfile",
-        "logs go to the journal or to standard error; set log-target",
-    ),
+    ("logfile", "logs go to the journal or to standard error; set log-target"),
     ("masterauth", "this build has no replication yet"),
-    (
-        "pidfile",
-        "Roster stays in the foreground; its supervisor knows its process",
-    ),
+    ("pidfile", "Roster stays in the foreground; its supervisor knows its process"),
     ("rename-command", "this build does not rename commands"),
     ("replicaof", "this build has no replication yet"),
     ("server_cpulist", "set workers to the list of CPUs"),
     ("slaveof", "this build has no replication yet"),
     ("supervised", "Roster notifies systemd by itself"),
     ("tls-port", "this build has no TLS yet"),
-    (
-        "user",
-        "this build reads no ACL rules from its configuration yet; protect the server by requirepass",
-    ),
+    ("user", "this build reads no ACL rules from its configuration yet; protect the server by requirepass"),
 ];
 
 /// One mistake: where it is and what is wrong there.
@@ -61,12 +44,7 @@ pub struct Error {
 
 impl Error {
     pub(super) fn single(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            problems: vec![Problem {
-                place: place.into(),
-                message: message.into(),
-            }],
-        }
+        Self { problems: vec![Problem { place: place.into(), message: message.into() }] }
     }
 }
 
@@ -74,11 +52,7 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let line_break = if index == 0 { "" } else { "\n" };
-            write!(
-                formatter,
-                "{line_break}{}: {}",
-                problem.place, problem.message
-            )?;
+            write!(formatter, "{line_break}{}: {}", problem.place, problem.message)?;
         }
         Ok(())
     }
@@ -90,10 +64,7 @@ impl std::error::Error for Error {}
 pub(super) fn unknown(name: &str, spell: impl Fn(&Setting) -> String) -> String {
     let shown = shorten(name);
     let folded = name.replace('_', "-").to_ascii_lowercase();
-    if let Some((_, remedy)) = ELSEWHERE
-        .iter()
-        .find(|(known, _)| known.replace('_', "-") == folded)
-    {
+    if let Some((_, remedy)) = ELSEWHERE.iter().find(|(known, _)| known.replace('_', "-") == folded) {
         return format!("unknown setting '{shown}': {remedy}");
     }
     match nearest(&folded) {
@@ -108,16 +79,13 @@ pub(super) fn unknown(name: &str, spell: impl Fn(&Setting) -> String) -> String 
 
 /// The message for a value that a setting does not take.
 pub(super) fn refused(setting: &Setting, given: &str, reason: &str) -> String {
-    let shown = if setting.secret {
-        "the value".to_owned()
-    } else {
-        format!("'{}'", shorten(given))
+    let shown = if setting.secret { "the value".to_owned() } else { format!("'{}'", shorten(given)) };
+    // The reason of a wrong word lists the right ones already.
+    let takes = match setting.kind {
+        Kind::Choice(_) => String::new(),
+        kind => format!(" (it takes {})", kind.describe()),
     };
-    format!(
-        "{} does not take {shown}: {reason} (it takes {})",
-        setting.name,
-        setting.kind.describe()
-    )
+    format!("{} does not take {shown}: {reason}{takes}", setting.name)
 }
 
 /// The setting whose name is nearest to `name`, if any is near enough to be meant.
@@ -127,20 +95,15 @@ fn nearest(name: &str) -> Option<&'static Setting> {
         return None;
     }
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
-    let near = SETTINGS
-        .iter()
-        .filter_map(|setting| Some((setting.names().map(distance).min()?, setting)));
+    let near = SETTINGS.iter().filter_map(|setting| Some((setting.names().map(distance).min()?, setting)));
     let (steps, setting) = near.min_by_key(|(steps, _)| *steps)?;
     (steps <= 1 + name.len() / 4).then_some(setting)
 }
 
 /// At most 80 characters of `text` without control characters, so that an error stays one line.
 pub(super) fn shorten(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(80)
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect();
+    let mut shown: String =
+        text.chars().take(80).map(|letter| if letter.is_control() { '?' } else { letter }).collect();
     if text.chars().nth(80).is_some() {
         shown.push('…');
     }
@@ -148,6 +111,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -163,11 +127,7 @@ mod tests {
             ("tcp_backlogs", "'tcp-backlog'"),
             ("hash-max-ziplist-entry", "'hash-max-listpack-entries'"),
         ] {
-            assert!(
-                unknown(typed, spell).contains(meant),
-                "{}",
-                unknown(typed, spell)
-            );
+            assert!(unknown(typed, spell).contains(meant), "{}", unknown(typed, spell));
         }
         assert!(unknown("quite-something-else", spell).contains("--help"));
         assert!(unknown(&"x".repeat(100_000), spell).len() < 400);
@@ -176,19 +136,12 @@ mod tests {
     #[test]
     fn settings_of_redis_are_led_to_their_place() {
         assert!(unknown("io_threads", spell).contains("set workers"));
-        assert!(
-            ELSEWHERE
-                .iter()
-                .all(|(name, _)| !SETTINGS.iter().any(|setting| setting.answers_to(name)))
-        );
+        assert!(ELSEWHERE.iter().all(|(name, _)| !SETTINGS.iter().any(|setting| setting.answers_to(name))));
     }
 
     #[test]
     fn values_of_secrets_are_not_shown() {
         let secret = SETTINGS.iter().find(|setting| setting.secret).unwrap();
-        assert!(
-            !refused(secret, "hunter2", "argument must be at most 512 bytes long")
-                .contains("hunter2")
-        );
+        assert!(!refused(secret, "hunter2", "argument must be at most 512 bytes long").contains("hunter2"));
     }
 }

@@ -55,8 +55,8 @@ pub enum Kind {
     },
     /// The name of a file, without a directory.
     FileName,
-    /// A path.
-    Path,
+    /// The path of a unix socket.
+    SocketPath,
     /// A directory that exists.
     Directory,
     /// Addresses to listen on.
@@ -93,32 +93,20 @@ impl Kind {
             Self::Bytes { min, max } => {
                 format!("bytes from {min} to {max}, with a unit if you like: k, kb, m, mb, g, gb")
             }
-            Self::Share => {
-                "bytes (units k, kb, m, mb, g, gb), or a percentage of maxmemory from 0% to 100%"
-                    .to_owned()
-            }
+            Self::Share => "bytes (units k, kb, m, mb, g, gb), or a percentage of maxmemory from 0% to 100%".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Text { max } => format!("text of at most {max} bytes"),
             Self::FileName => "a file name without a directory".to_owned(),
-            Self::Path => "a path".to_owned(),
+            Self::SocketPath => "a path of at most 107 bytes, or nothing".to_owned(),
             Self::Directory => "a directory that exists".to_owned(),
-            Self::Addresses => {
-                "up to 16 addresses or host names; * and ::* are all of IPv4 and of IPv6; \
+            Self::Addresses => "up to 16 addresses or host names; * and ::* are all of IPv4 and of IPv6; \
                 a leading - makes one optional"
-                    .to_owned()
-            }
-            Self::Workers => {
-                "auto, an integer from 1 to 1024, or a CPU list such as 0-3,8 (one CPU: 5-5)"
-                    .to_owned()
-            }
-            Self::SaveRules => {
-                "pairs of seconds and changes such as 900 1 300 10, or nothing".to_owned()
-            }
-            Self::OutputLimits => {
-                "one or more of: class (normal, replica, pubsub), hard limit, soft limit, soft \
+                .to_owned(),
+            Self::Workers => "auto, an integer from 1 to 1024, or a CPU list such as 0-3,8 (one CPU: 5-5)".to_owned(),
+            Self::SaveRules => "pairs of seconds and changes such as 900 1 300 10, or nothing".to_owned(),
+            Self::OutputLimits => "one or more of: class (normal, replica, pubsub), hard limit, soft limit, soft \
                 seconds; such as normal 0 0 0"
-                    .to_owned()
-            }
+                .to_owned(),
             Self::Percentiles => "percentiles from 0 to 100".to_owned(),
             Self::Events => "letters of K, E, A, g, $, l, s, h, z, x, e, t, m, d, n".to_owned(),
         }
@@ -126,18 +114,12 @@ impl Kind {
 
     /// Whether values consist of words, so that a flag takes several arguments and TOML an array.
     pub fn is_list(&self) -> bool {
-        matches!(
-            self,
-            Self::Addresses | Self::SaveRules | Self::OutputLimits | Self::Percentiles
-        )
+        matches!(self, Self::Addresses | Self::SaveRules | Self::OutputLimits | Self::Percentiles)
     }
 
     /// Whether a value is free text, where a TOML boolean is a mistake.
     pub fn is_text(&self) -> bool {
-        matches!(
-            self,
-            Self::Text { .. } | Self::FileName | Self::Path | Self::Directory | Self::Events
-        )
+        matches!(self, Self::Text { .. } | Self::FileName | Self::SocketPath | Self::Directory | Self::Events)
     }
 
     /// The word that stands for the value in the usage.
@@ -152,7 +134,7 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Text { .. } => "TEXT",
             Self::FileName => "NAME",
-            Self::Path => "PATH",
+            Self::SocketPath => "PATH",
             Self::Directory => "DIR",
             Self::Addresses => "ADDRESS",
             Self::Workers => "auto|N|CPUS",
@@ -172,10 +154,7 @@ impl Kind {
             Self::Power { min, max } | Self::AutoPower { min, max } => {
                 let number = within(integer(text), min.into(), max.into())?;
                 if number.count_ones() != 1 {
-                    return Err(format!(
-                        "argument must be a power of two between {min} and {max} inclusive"
-                    )
-                    .into());
+                    return Err(format!("argument must be a power of two between {min} and {max} inclusive").into());
                 }
                 Ok(number)
             }
@@ -183,21 +162,17 @@ impl Kind {
                 let bytes = bytes(text).ok_or("argument must be a memory value")?;
                 within(Some(bytes.into()), min.into(), max.into())
             }
-            _ => bytes(text)
-                .map(i128::from)
-                .ok_or(Refusal::Borrowed("argument must be a memory value")),
+            _ => bytes(text).map(i128::from).ok_or(Refusal::Borrowed("argument must be a memory value")),
         }
     }
 
     /// Checks text against the limits of the textual kinds.
     pub(super) fn check_text(&self, text: &str) -> Result<(), Refusal> {
         match *self {
-            Self::Text { max } if text.len() > max => {
-                Err(format!("argument must be at most {max} bytes long").into())
-            }
-            Self::FileName if text.contains('/') => {
-                Err("dbfilename can't be a path, just a filename".into())
-            }
+            Self::Text { max } if text.len() > max => Err(format!("argument must be at most {max} bytes long").into()),
+            Self::FileName if text.contains('/') => Err("dbfilename can't be a path, just a filename".into()),
+            // The kernel's limit for the address of a unix socket, without the zero byte at its end.
+            Self::SocketPath if text.len() > 107 => Err("argument must be at most 107 bytes long".into()),
             Self::FileName if text.is_empty() => Err("argument must not be empty".into()),
             _ if text.contains('\0') => Err("argument must not contain a zero byte".into()),
             _ => Ok(()),
@@ -226,9 +201,7 @@ pub(super) fn integer(text: &str) -> Option<i128> {
 
 /// Reads an amount of memory: digits and a unit, where `kb` is 1024 and `k` is 1000. Beyond 64 bits it saturates.
 pub(super) fn bytes(text: &str) -> Option<u64> {
-    let split = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     if digits.is_empty() {
         return None;
@@ -243,12 +216,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
-    Some(
-        digits
-            .parse::<u64>()
-            .unwrap_or(u64::MAX)
-            .saturating_mul(factor),
-    )
+    Some(digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(factor))
 }
 
 #[cfg(test)]
@@ -296,26 +264,11 @@ mod tests {
 
     #[test]
     fn ranges_are_refused_in_the_words_of_redis() {
-        let kind = Kind::Integer {
-            min: 1,
-            max: 4_294_967_295,
-        };
-        assert_eq!(
-            kind.number("0"),
-            Err("argument must be between 1 and 4294967295 inclusive".into())
-        );
-        assert_eq!(
-            kind.number("zz"),
-            Err("argument couldn't be parsed into an integer".into())
-        );
-        let kind = Kind::Power {
-            min: 256,
-            max: 32_768,
-        };
+        let kind = Kind::Integer { min: 1, max: 4_294_967_295 };
+        assert_eq!(kind.number("0"), Err("argument must be between 1 and 4294967295 inclusive".into()));
+        assert_eq!(kind.number("zz"), Err("argument couldn't be parsed into an integer".into()));
+        let kind = Kind::Power { min: 256, max: 32_768 };
         assert_eq!(kind.number("512"), Ok(512));
-        assert!(
-            kind.number("513")
-                .is_err_and(|text| text.contains("power of two"))
-        );
+        assert!(kind.number("513").is_err_and(|text| text.contains("power of two")));
     }
 }

@@ -23,9 +23,11 @@
 //! }
 //! ```
 
+mod address;
 mod arguments;
 mod compound;
 mod error;
+mod events;
 mod handle;
 mod kind;
 mod load;
@@ -35,11 +37,10 @@ mod settings;
 mod source;
 mod value;
 
-pub use compound::{
-    Address, Addresses, Events, OutputLimit, OutputLimits, Percentiles, SaveRule, SaveRules,
-    Workers,
-};
+pub use address::{Address, Addresses};
+pub use compound::{OutputLimit, OutputLimits, Percentiles, SaveRule, SaveRules, Workers};
 pub use error::{Error, Problem};
+pub use events::Events;
 pub use handle::{ConfigSetError, Handle};
 pub use kind::Kind;
 pub use load::{Action, Invocation, Loaded, parse};
@@ -47,6 +48,6 @@ pub use report::markdown;
 pub use row::{Change, Group, Setting};
 pub use settings::{SETTINGS, Settings};
 pub use value::{
-    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, Quantity,
-    Refusal, Share, TaskRun,
+    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, Quantity, Refusal, Share,
+    TaskRun,
 };

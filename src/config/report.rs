@@ -11,17 +11,10 @@ impl Loaded {
     /// The effective settings as a TOML file that can be read again, each line with the place that it comes from.
     /// Secrets are not shown.
     pub fn report(&self) -> String {
-        let lines: Vec<(String, &str)> = SETTINGS
-            .iter()
-            .map(|setting| (self.assignment(setting), self.origin(setting.name)))
-            .collect();
+        let lines: Vec<(String, &str)> =
+            SETTINGS.iter().map(|setting| (self.assignment(setting), self.origin(setting.name))).collect();
         // A long value does not push the places of all others to the right.
-        let width = lines
-            .iter()
-            .map(|(line, _)| line.chars().count())
-            .filter(|width| *width <= 60)
-            .max()
-            .unwrap_or(0);
+        let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
         let mut text = String::new();
         for (line, origin) in lines {
             // Writing to a String cannot fail.
@@ -35,14 +28,8 @@ impl Loaded {
         if setting.secret && !value.is_empty() {
             return format!("# {} is set and not shown", setting.name);
         }
-        let bare = !value.is_empty()
-            && super::kind::integer(&value).is_some()
-            && setting.kind != Kind::Octal;
-        let value = if bare {
-            value
-        } else {
-            toml::Value::String(value).to_string()
-        };
+        let bare = !value.is_empty() && super::kind::integer(&value).is_some() && setting.kind != Kind::Octal;
+        let value = if bare { value } else { toml::Value::String(value).to_string() };
         format!("{} = {value}", setting.name)
     }
 }
@@ -66,35 +53,17 @@ pub fn markdown() -> String {
 }
 
 fn row(setting: &Setting) -> String {
-    let default = if setting.default.is_empty() {
-        String::new()
-    } else {
-        format!("`{}`", setting.default)
-    };
-    let older: Vec<String> = setting
-        .aliases
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let older = if older.is_empty() {
-        String::new()
-    } else {
-        format!(" Also: {}.", older.join(", "))
-    };
+    let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+    let older: Vec<String> = setting.aliases.iter().map(|name| format!("`{name}`")).collect();
+    let older = if older.is_empty() { String::new() } else { format!(" Also: {}.", older.join(", ")) };
     let change = match setting.change {
         Change::Live => "",
         Change::Protected => " Protected.",
         Change::Fixed => " Fixed at start.",
     };
-    let lacking = setting.sentence().map_or(String::new(), |text| {
-        format!(" Only the default for now: {text}.")
-    });
+    let lacking = setting.sentence().map_or(String::new(), |text| format!(" Only the default for now: {text}."));
     let takes = setting.kind.describe();
-    format!(
-        "| `{}` | {default} | {takes} | {}{older}{change}{lacking} |\n",
-        setting.name,
-        setting.doc()
-    )
+    format!("| `{}` | {default} | {takes} | {}{older}{change}{lacking} |\n", setting.name, setting.doc())
 }
 
 const INTRODUCTION: &str = "\
@@ -128,6 +97,7 @@ as in Redis: `1k` is 1000 bytes, `1kb` is 1024.
 ";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -138,9 +108,6 @@ mod tests {
             std::fs::write(path, markdown()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            written == markdown(),
-            "docs/configuration.md is old: run with UPDATE_DOCS=1"
-        );
+        assert!(written == markdown(), "docs/configuration.md is old: run with UPDATE_DOCS=1");
     }
 }

@@ -48,19 +48,7 @@ impl Setting {
         text: fn(&Settings) -> String,
     ) -> Self {
         let (aliases, change, secret, lacking) = (&[] as &[&str], Change::Live, false, None);
-        Self {
-            name,
-            aliases,
-            group,
-            kind,
-            default,
-            change,
-            secret,
-            doc,
-            lacking,
-            update,
-            text,
-        }
+        Self { name, aliases, group, kind, default, change, secret, doc, lacking, update, text }
     }
 
     pub(super) const fn fixed(mut self) -> Self {
@@ -110,11 +98,7 @@ impl Setting {
         if self.text(settings) == self.text(&DEFAULTS) {
             return None;
         }
-        let shown = if self.default.is_empty() {
-            "\"\""
-        } else {
-            self.default
-        };
+        let shown = if self.default.is_empty() { "\"\"" } else { self.default };
         Some(format!("{sentence}; only {} {shown} is accepted", self.name).into())
     }
 
@@ -135,10 +119,7 @@ impl Setting {
 
     /// The environment variable.
     pub fn variable(&self) -> String {
-        format!(
-            "ROSTER_{}",
-            self.name.replace('-', "_").to_ascii_uppercase()
-        )
+        format!("ROSTER_{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
 }
 
@@ -148,11 +129,7 @@ pub(super) const fn kebab<const LENGTH: usize>(field: &str) -> [u8; LENGTH] {
     let mut name = [0; LENGTH];
     let mut index = 0;
     while index < LENGTH {
-        name[index] = if bytes[index] == b'_' {
-            b'-'
-        } else {
-            bytes[index]
-        };
+        name[index] = if bytes[index] == b'_' { b'-' } else { bytes[index] };
         index += 1;
     }
     name

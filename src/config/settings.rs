@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::compound::{Addresses, Events, OutputLimits, Percentiles, SaveRules, Workers};
+use super::address::Addresses;
+use super::compound::{OutputLimits, Percentiles, SaveRules, Workers};
+use super::events::Events;
 use super::kind::{I64_MAX, Kind};
 use super::row::settings;
 use super::value::{Access, AppendFsync, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy};
@@ -12,20 +14,11 @@ use super::value::{Mode, Quantity, Share, TaskRun};
 /// The greatest value of Redis's 32-bit settings.
 const I32_MAX: i64 = i32::MAX as i64;
 /// Bytes of any amount that fits Redis's signed settings.
-const ANY_BYTES: Kind = Kind::Bytes {
-    min: 0,
-    max: i64::MAX as u64,
-};
+const ANY_BYTES: Kind = Kind::Bytes { min: 0, max: i64::MAX as u64 };
 /// A count of any amount that fits Redis's signed settings.
-const ANY_COUNT: Kind = Kind::Integer {
-    min: 0,
-    max: I64_MAX,
-};
+const ANY_COUNT: Kind = Kind::Integer { min: 0, max: I64_MAX };
 /// An integer of 32 bits that is not negative.
-const COUNT: Kind = Kind::Integer {
-    min: 0,
-    max: I32_MAX,
-};
+const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
 
 const NO_EVICTION: &str = "this build does not evict keys yet";
 const NO_SNAPSHOTS: &str = "this build saves no snapshots by itself yet";
@@ -41,7 +34,7 @@ settings! {
         /// TCP port; 0 listens on no TCP port.
         port: u16 = "6379", Kind::Integer { min: 0, max: 65_535 }, fixed;
         /// Path of a unix socket to listen on as well; nothing for none.
-        unixsocket: PathBuf = "", Kind::Path, fixed;
+        unixsocket: PathBuf = "", Kind::SocketPath, fixed;
         /// Permission mode of the unix socket; 0 leaves it to the umask.
         unixsocketperm: Mode = "0", Kind::Octal, fixed;
         /// Length of the queue of connections that wait to be accepted.
@@ -52,7 +45,7 @@ settings! {
         timeout: u32 = "0", COUNT;
         /// Clients at the same time; further ones are told so and closed.
         maxclients: u32 = "10000", Kind::Integer { min: 1, max: u32::MAX as i64 };
-        /// Refuse clients from other machines while there is no password and no bind address was chosen.
+        /// Refuse clients from other machines while there is no password.
         protected_mode: bool = "yes", Kind::Flag;
     }
     Workers {
@@ -193,10 +186,6 @@ settings! {
 impl Settings {
     /// How a ring of these settings runs completion work: the kernel refuses to combine SQPOLL with a choice.
     pub fn ring_task_run(&self) -> TaskRun {
-        if self.sqpoll {
-            TaskRun::None
-        } else {
-            self.task_run
-        }
+        if self.sqpoll { TaskRun::None } else { self.task_run }
     }
 }

@@ -127,9 +127,7 @@ impl Value for Quantity {
             Self::Auto
         } else {
             let number = kind.number(text)?;
-            Self::Exactly(
-                u32::try_from(number).map_err(|_| "argument is too large for this setting")?,
-            )
+            Self::Exactly(u32::try_from(number).map_err(|_| "argument is too large for this setting")?)
         };
         Ok(())
     }
@@ -356,5 +354,20 @@ choice! {
         Always = "always",
         /// When the system likes.
         No = "no",
+    }
+}
+
+/// Reads and writes values without a setting, for the unit tests of their types.
+#[cfg(test)]
+pub(super) mod trial {
+    use super::{Kind, Value};
+
+    pub(in crate::config) fn read<T: Value + Default>(text: &str) -> Result<T, String> {
+        let mut value = T::default();
+        value.update(text, &Kind::Share).map_err(String::from).map(|()| value)
+    }
+
+    pub(in crate::config) fn rewritten<T: Value + Default>(text: &str) -> Result<String, String> {
+        read::<T>(text).map(|value| value.text())
     }
 }

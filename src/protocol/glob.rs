@@ -7,6 +7,9 @@
 
 /// Whether `text` as a whole is matched by `pattern`; `nocase` compares ASCII letters without their case.
 ///
+/// As in Redis, no pattern but the empty one matches an empty text. KEYS and SCAN never ask when their pattern is
+/// just `*`, and so return the key with the empty name all the same: their callers must do likewise.
+///
 /// The time is bounded by the product of both lengths and no memory is taken: every element of a pattern except `*`
 /// stands for exactly one byte, so only the latest `*` ever has to be tried again.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
@@ -98,11 +101,7 @@ fn within(first: u8, last: u8, byte: u8, nocase: bool) -> bool {
 }
 
 fn same(one: u8, other: u8, nocase: bool) -> bool {
-    if nocase {
-        one.eq_ignore_ascii_case(&other)
-    } else {
-        one == other
-    }
+    if nocase { one.eq_ignore_ascii_case(&other) } else { one == other }
 }
 
 #[cfg(test)]
