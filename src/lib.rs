@@ -1,1 +1,3 @@
 //! Roster.
+
+pub mod protocol;
