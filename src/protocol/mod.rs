@@ -4,11 +4,14 @@
 //! - [`args`]: the arguments of a request, borrowed from the receive buffer or owned.
 //! - [`big`]: a large argument on its way in, whose memory follows what arrived.
 //! - [`inline`]: the quoting rules of inline commands.
-//! - [`number`]: integers and floats as Redis reads and prints them.
+//! - [`number`]: integers and doubles as Redis reads and prints them.
+//! - [`extended`]: the long double of INCRBYFLOAT.
 
 pub mod args;
 pub mod big;
+pub mod extended;
 pub mod inline;
+mod natural;
 pub mod number;
 pub mod request;
 
