@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod big;
+pub mod extended;
 pub mod glob;
 pub mod inline;
 pub mod number;
