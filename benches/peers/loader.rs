@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Outcome;
 
 /// Commands in one batch: enough to make round trips cheap, few enough to leave small buffers in the server.
-const BATCH: u64 = 64;
+const BATCH: u64 = 128;
 
 /// How long one batch may take.
 const REPLY_LIMIT: Duration = Duration::from_secs(60);
@@ -23,6 +23,7 @@ pub(crate) fn load(
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     stream.set_read_timeout(Some(REPLY_LIMIT)).map_err(failed)?;
+    let template = Template::new(words, size);
     let mut output = Vec::with_capacity(64 * 1024);
     let mut replies = Replies::default();
     let mut next = 0;
@@ -30,7 +31,7 @@ pub(crate) fn load(
         let end = count.min(next + BATCH);
         output.clear();
         for number in next..end {
-            encode(&mut output, template, number, size);
+            template.render(&mut output, number);
         }
         stream.write_all(&output).map_err(failed)?;
         replies.take(&mut stream, end - next)?;
@@ -45,7 +46,7 @@ pub(crate) fn integer(address: SocketAddr, command: &str) -> Outcome<u64> {
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream.set_read_timeout(Some(REPLY_LIMIT)).map_err(failed)?;
     let mut output = Vec::new();
-    encode(&mut output, &[command.to_owned()], 0, 0);
+    Template::new(&[command.to_owned()], 0).render(&mut output, 0);
     stream.write_all(&output).map_err(failed)?;
     let mut text = Vec::new();
     while !text.ends_with(b"\r\n") && text.len() < 64 {
@@ -61,29 +62,76 @@ pub(crate) fn integer(address: SocketAddr, command: &str) -> Outcome<u64> {
     number.ok_or_else(|| format!("{command} replied '{}'", text.trim()))
 }
 
-/// Appends one command as a RESP array.
-fn encode(output: &mut Vec<u8>, template: &[String], number: u64, size: usize) {
-    output.extend_from_slice(format!("*{}\r\n", template.len()).as_bytes());
-    for word in template {
-        if word == "__data__" {
-            output.extend_from_slice(format!("${size}\r\n").as_bytes());
-            fill(output, number, size);
-        } else {
-            let word = word.replace("__key__", &format!("{number:012}"));
-            output.extend_from_slice(format!("${}\r\n{word}", word.len()).as_bytes());
+/// A command as a RESP array, rendered once but for what differs from key to key.
+struct Template {
+    pieces: Vec<Piece>,
+    size: usize,
+}
+
+enum Piece {
+    Fixed(Vec<u8>),
+    Key,
+    Data,
+}
+
+impl Template {
+    fn new(words: &[String], size: usize) -> Self {
+        let mut fixed = format!("*{}\r\n", words.len()).into_bytes();
+        let mut pieces = Vec::new();
+        for word in words {
+            if word == "__data__" {
+                fixed.extend_from_slice(format!("${size}\r\n").as_bytes());
+                pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Data]);
+            } else {
+                let parts: Vec<&str> = word.split("__key__").collect();
+                let length =
+                    parts.iter().map(|part| part.len()).sum::<usize>() + (parts.len() - 1) * DIGITS;
+                fixed.extend_from_slice(format!("${length}\r\n{}", parts[0]).as_bytes());
+                for part in &parts[1..] {
+                    pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Key]);
+                    fixed.extend_from_slice(part.as_bytes());
+                }
+            }
+            fixed.extend_from_slice(b"\r\n");
         }
-        output.extend_from_slice(b"\r\n");
+        pieces.push(Piece::Fixed(fixed));
+        Self { pieces, size }
     }
+
+    /// Appends the command for one key.
+    fn render(&self, output: &mut Vec<u8>, number: u64) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Fixed(bytes) => output.extend_from_slice(bytes),
+                Piece::Key => digits(output, number),
+                Piece::Data => fill(output, number, self.size),
+            }
+        }
+    }
+}
+
+/// Digits of a key's number, as many as valkey-benchmark's.
+const DIGITS: usize = 12;
+
+fn digits(output: &mut Vec<u8>, mut number: u64) {
+    let mut text = [b'0'; DIGITS];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    output.extend_from_slice(&text);
 }
 
 /// Letters from a small generator: different for every key, and never a number that a server would keep as one.
 fn fill(output: &mut Vec<u8>, seed: u64, size: usize) {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..size {
+    let end = output.len() + size;
+    while output.len() < end {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        output.push(b'a' + (state >> 32) as u8 % 26);
+        let letters = state.to_le_bytes().map(|byte| b'a' + (byte & 15));
+        output.extend_from_slice(&letters[..letters.len().min(end - output.len())]);
     }
 }
 

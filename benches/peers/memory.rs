@@ -15,7 +15,7 @@ const KEY: u64 = 16;
 
 /// Keys that are set and deleted before the empty server is weighed, so that code and buffers which the first command
 /// brings into memory count as the server's, not as the keys'.
-const WARM_UP: u64 = 64;
+const WARM_UP: u64 = 128;
 
 /// One measurement. All figures are bytes.
 #[derive(Clone, Debug)]
@@ -80,11 +80,11 @@ fn weigh(server: &Server, keys: u64, size: usize, options: &Options) -> Outcome<
 }
 
 /// Resident memory once it changes no more: servers go on moving entries into a grown table and giving pages back for
-/// a while. Whatever still moves after six seconds is taken as it is.
+/// a while. Whatever still moves after five seconds is taken as it is.
 fn settled(running: &Running) -> Outcome<u64> {
     let mut last = running.resident()?;
     let mut quiet = 0;
-    for _ in 0..24 {
+    for _ in 0..20 {
         sleep(Duration::from_millis(250));
         let now = running.resident()?;
         quiet = if now.abs_diff(last) <= last / 1000 {
