@@ -13,12 +13,7 @@ const BATCH: u64 = 128;
 const REPLY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Sends the command `count` times, with `__key__` replaced by 12-digit numbers from 0 and `__data__` by `size` bytes.
-pub(crate) fn load(
-    address: SocketAddr,
-    template: &[String],
-    count: u64,
-    size: usize,
-) -> Outcome<()> {
+pub(crate) fn load(address: SocketAddr, words: &[String], count: u64, size: usize) -> Outcome<()> {
     let failed = |error: std::io::Error| format!("loading failed: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
