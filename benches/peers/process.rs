@@ -21,20 +21,47 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 pub(crate) struct CpuTime {
     pub(crate) user: f64,
     pub(crate) system: f64,
+    /// Both together as the scheduler counts them, in nanoseconds and not in ticks, but without threads that ended.
+    pub(crate) exact: f64,
     /// The part of both that io_uring's kernel threads took: SQPOLL pollers and io-wq workers.
     pub(crate) ring: f64,
     /// Time that threads were ready to run and waited for a core, a measure of how disturbed the point was.
     pub(crate) waiting: f64,
 }
 
+impl CpuTime {
+    /// User and system time together: the scheduler's exact count if it agrees with the coarse one within the
+    /// rounding of their ticks, and else the coarse one, which knows the threads that ended.
+    pub(crate) fn total(&self) -> f64 {
+        let coarse = self.user + self.system;
+        let rounding = 4.0 / machine::ticks_per_second();
+        if (self.exact - coarse).abs() <= rounding {
+            self.exact
+        } else {
+            coarse
+        }
+    }
+
+    /// The user part of the total.
+    pub(crate) fn user_share(&self) -> f64 {
+        let coarse = self.user + self.system;
+        if coarse > 0.0 {
+            self.user / coarse
+        } else {
+            0.0
+        }
+    }
+}
+
 impl std::ops::Sub for CpuTime {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        // Threads that ended take their counts with them, so a difference of those two can fall below zero.
+        // Threads that ended take their counts with them, so a difference of those two can fall too low.
         Self {
             user: self.user - earlier.user,
             system: self.system - earlier.system,
+            exact: self.exact - earlier.exact,
             ring: (self.ring - earlier.ring).max(0.0),
             waiting: (self.waiting - earlier.waiting).max(0.0),
         }
@@ -142,11 +169,11 @@ impl Running {
                 time.ring += user + system;
             }
             let schedule = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-            let waited = schedule
+            let mut nanoseconds = schedule
                 .split_whitespace()
-                .nth(1)
-                .and_then(|text| text.parse::<f64>().ok());
-            time.waiting += waited.unwrap_or(0.0) / 1e9;
+                .map(|text| text.parse::<f64>().unwrap_or(0.0));
+            time.exact += nanoseconds.next().unwrap_or(0.0) / 1e9;
+            time.waiting += nanoseconds.next().unwrap_or(0.0) / 1e9;
         }
         Ok(time)
     }
@@ -167,20 +194,23 @@ fn discard(directory: &Path) {
 }
 
 fn spawn(words: &[String], directory: &Path) -> Outcome<Child> {
-    let (program, arguments) = words.split_first().ok_or("an empty command line")?;
     let log =
         File::create(directory.join("log")).map_err(|error| format!("no log file: {error}"))?;
     let copy = log
         .try_clone()
         .map_err(|error| format!("no log file: {error}"))?;
-    Command::new(program)
-        .args(arguments)
+    // The kernel kills the server if the harness is killed: a server left behind would disturb every later run.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--"])
+        .args(words)
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(copy)
         .spawn()
-        .map_err(|error| format!("{program} cannot be started: {error}"))
+        .map_err(|error| {
+            format!("setpriv, which starts the server, cannot be run: {error}; install util-linux")
+        })
 }
 
 /// A port that was free a moment ago.

@@ -26,15 +26,15 @@ pub(crate) struct Point {
 impl Point {
     /// Server CPU, user and system together, in microseconds per operation.
     pub(crate) fn total(&self) -> f64 {
-        self.per_operation(self.cpu.user + self.cpu.system)
+        self.per_operation(self.cpu.total())
     }
 
     pub(crate) fn user(&self) -> f64 {
-        self.per_operation(self.cpu.user)
+        self.total() * self.cpu.user_share()
     }
 
     pub(crate) fn system(&self) -> f64 {
-        self.per_operation(self.cpu.system)
+        self.total() * (1.0 - self.cpu.user_share())
     }
 
     /// The part of the total that io_uring's kernel threads took.
@@ -44,7 +44,7 @@ impl Point {
 
     /// Cores that the server kept busy: near the number of its threads if it, not the generator, was the limit.
     pub(crate) fn busy(&self) -> f64 {
-        (self.cpu.user + self.cpu.system) / self.seconds
+        self.cpu.total() / self.seconds
     }
 
     /// Time the server was ready to run and had no core, in percent of the point: other load on its core.
