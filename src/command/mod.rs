@@ -4,7 +4,10 @@ mod context;
 mod dispatch;
 mod error;
 mod row;
+mod string;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, Facts, Node, Shutdown, Worker, random_hex, unix_ms};
 pub use dispatch::{Outcome, each_key, execute, find};

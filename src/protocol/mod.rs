@@ -5,6 +5,7 @@ pub mod big;
 pub mod extended;
 pub mod glob;
 pub mod inline;
+mod natural;
 pub mod number;
 pub mod reply;
 pub mod request;

@@ -180,12 +180,18 @@ impl<'a> Reply<'a> {
 
     /// A double: `,1.5` in RESP3, a bulk string in RESP2, both with the shortest digits that read back equal.
     pub fn double(&mut self, value: f64) {
-        let text = number::format_f64(value);
+        let mark = self.begin();
+        number::write_double(self.out, value);
+        let len = self.out.len() - mark.0;
+        self.out.extend_from_slice(b"\r\n");
+        let body = self.out.len();
         if self.is_resp3() {
-            self.line(b',', text.as_bytes());
+            self.out.push(b',');
         } else {
-            self.bulk(text.as_bytes());
+            self.number_line(b'$', len as i64);
         }
+        let header = self.out.len() - body;
+        self.out[mark.0..].rotate_right(header);
     }
 
     /// A boolean: `#t` and `#f` in RESP3, `:1` and `:0` in RESP2.

@@ -6,7 +6,7 @@ use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
 
 use super::enter::Local;
 use super::keyspace::{Delta, Keyspace};
-use super::object::{Kind, Object};
+use super::object::{Kind, LongString, Object};
 use super::record::{EMBEDDED_MAX, Payload, Record, Value};
 use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
 use crate::protocol::number;
@@ -241,17 +241,16 @@ impl<'a> Entry<'a> {
         } else if bytes.len() <= EMBEDDED_MAX {
             self.put(Payload::Embedded { bytes, raw: false }, ttl);
         } else {
-            self.put(Payload::Boxed(Box::new(Object::String(bytes.to_vec()))), ttl);
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.to_vec().into()))), ttl);
         }
     }
 
     /// Sets a string that the caller owns: a long one is kept without a copy.
-    pub fn set_owned(&mut self, mut bytes: Vec<u8>, ttl: Ttl) {
-        if bytes.len() <= EMBEDDED_MAX {
-            return self.set_string(&bytes, ttl);
+    pub fn set_owned(&mut self, string: LongString, ttl: Ttl) {
+        if string.len() <= EMBEDDED_MAX {
+            return self.set_string(&string, ttl);
         }
-        bytes.shrink_to_fit();
-        self.put(Payload::Boxed(Box::new(Object::String(bytes))), ttl);
+        self.put(Payload::Boxed(Box::new(Object::String(string))), ttl);
     }
 
     /// Sets a short string as changed in place (`APPEND`, `SETRANGE`): it is never kept as an integer.
@@ -259,7 +258,7 @@ impl<'a> Entry<'a> {
         if bytes.len() <= EMBEDDED_MAX {
             self.put(Payload::Embedded { bytes: &bytes, raw: true }, ttl);
         } else {
-            self.put(Payload::Boxed(Box::new(Object::String(bytes))), ttl);
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.into()))), ttl);
         }
     }
 

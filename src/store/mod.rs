@@ -19,6 +19,6 @@ pub use enter::{Held, Local};
 pub use entry::{Entry, OwnedValue, Parcel, Store, Ttl};
 pub use gate::Busy;
 pub use keyspace::{Keyspace, SLOTS, Shape, Totals};
-pub use object::{Kind, Object, malloc_size};
+pub use object::{Kind, LongString, Object, malloc_size};
 pub use record::{EMBEDDED_MAX, Record, Value};
 pub use sweep::{Cursor, Flushed};

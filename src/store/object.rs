@@ -1,5 +1,7 @@
 //! Values that do not fit into their record.
 
+use bytes::Bytes;
+
 /// The type of a value, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -20,7 +22,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub enum Object {
     /// A string longer than a record embeds.
-    String(Vec<u8>),
+    String(LongString),
 }
 
 impl Object {
@@ -35,8 +37,60 @@ impl Object {
     pub fn memory(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Object::String(bytes) => malloc_size(bytes.capacity()),
+                Object::String(string) => string.memory(),
             }
+    }
+}
+
+/// A string longer than a record embeds: in memory of its own, or in that in which it arrived.
+#[derive(Clone, Debug)]
+pub enum LongString {
+    /// As it was received. The parser's reference goes with its next request, so it is soon the only one.
+    Received(Bytes),
+    /// Growable.
+    Owned(Vec<u8>),
+}
+
+impl LongString {
+    /// The bytes, to change them. What was received becomes growable without a copy if nobody else refers to it.
+    pub fn make_mut(&mut self) -> &mut Vec<u8> {
+        if let LongString::Received(bytes) = self {
+            *self = LongString::Owned(std::mem::take(bytes).into());
+        }
+        match self {
+            LongString::Owned(bytes) => bytes,
+            LongString::Received(_) => unreachable!("it was made growable above"),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            LongString::Received(bytes) => malloc_size(bytes.len()),
+            LongString::Owned(bytes) => malloc_size(bytes.capacity()),
+        }
+    }
+}
+
+impl std::ops::Deref for LongString {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            LongString::Received(bytes) => bytes,
+            LongString::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for LongString {
+    fn from(bytes: Vec<u8>) -> Self {
+        LongString::Owned(bytes)
+    }
+}
+
+impl From<Bytes> for LongString {
+    fn from(bytes: Bytes) -> Self {
+        LongString::Received(bytes)
     }
 }
 

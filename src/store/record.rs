@@ -374,7 +374,7 @@ mod tests {
                     assert_eq!(record.key(), key);
                     assert!(matches!(record.value(), Value::Integer(i64::MIN)));
                 });
-                let object = Box::new(Object::String(vec![1; 5000]));
+                let object = Box::new(Object::String(vec![1; 5000].into()));
                 with(&key, expiry, Payload::Boxed(object), |record| {
                     assert_eq!(record.key(), key);
                     assert_eq!(record.kind(), Kind::String);
