@@ -138,7 +138,7 @@ fn random_pipelines_agree_with_the_reference() {
             bulk_len: 30 + random.below(20),
             multibulk: 3 + random.below(3),
             inline_len: 8 + random.below(40),
-            unauthenticated: false,
+            unauthenticated: random.below(2) == 0,
         };
         let expected = reference::outcome(&input, &limits);
         let cuts = random.cuts(input.len(), 6);
