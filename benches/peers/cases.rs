@@ -146,7 +146,7 @@ pub(crate) fn scaling(options: &Options) -> Vec<Case> {
 
 fn build(family: &Family, size: usize, pipeline: usize, options: &Options) -> Case {
     Case {
-        name: format!("{} {size} B, pipeline {pipeline}", family.name),
+        name: format!("{} {size} B pipeline {pipeline}", family.name),
         preload: family.preload.map(|text| (words(text), options.keyspace)),
         command: words(family.command),
         size,
@@ -157,14 +157,15 @@ fn build(family: &Family, size: usize, pipeline: usize, options: &Options) -> Ca
     }
 }
 
-fn wanted(name: &str, default: bool, substrings: &[String]) -> bool {
-    if substrings.is_empty() {
+/// Whether the name has one of the texts in it as whole words, so that `GET` is not also `HGET`, nor 1 also 16.
+fn wanted(name: &str, default: bool, texts: &[String]) -> bool {
+    if texts.is_empty() {
         return default;
     }
-    let name = name.to_lowercase();
-    substrings
+    let name = format!(" {} ", name.to_lowercase());
+    texts
         .iter()
-        .any(|text| text == "all" || name.contains(&text.to_lowercase()))
+        .any(|text| text == "all" || name.contains(&format!(" {} ", text.trim().to_lowercase())))
 }
 
 /// Blanks separate words and `~` stands for a blank inside one.

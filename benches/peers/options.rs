@@ -30,7 +30,7 @@ pub(crate) struct Options {
     pub(crate) variants: Vec<(String, String)>,
     /// Where `install` put the peers.
     pub(crate) cache: PathBuf,
-    /// Substrings of case names; a case runs if it contains any of them. Empty stands for the default cases.
+    /// Words of case names; a case runs if any of these is in its name. Empty stands for the default cases.
     pub(crate) cases: Vec<String>,
     /// Bytes of a value.
     pub(crate) sizes: Vec<usize>,
@@ -170,7 +170,7 @@ fn command() -> Command {
         .arg(option("variant", "Another roster with further arguments, as in epoll='--io-driver epoll'; can be repeated")
             .action(ArgAction::Append).value_name("NAME=ARGUMENTS"))
         .arg(option("cache", "Where benches/peers/install put the peers").value_parser(value_parser!(PathBuf)))
-        .arg(option("cases", "Only cases whose name contains one of these, without regard to capitals; 'all' for every case")
+        .arg(option("cases", "Only cases with one of these in their name, as whole words in any capitals; 'all' for every case")
             .value_delimiter(','))
         .arg(sizes("sizes", "64,256", "Bytes of a value"))
         .arg(sizes("pipelines", "1,16,50", "Requests in flight per connection"))
