@@ -21,6 +21,7 @@ pub(crate) fn load(address: SocketAddr, words: &[String], count: u64, size: usiz
     let template = Template::new(words, size);
     let mut output = Vec::with_capacity(64 * 1024);
     let mut replies = Replies::default();
+    let mut unanswered = 0;
     let mut next = 0;
     while next < count {
         let end = count.min(next + BATCH);
@@ -29,10 +30,12 @@ pub(crate) fn load(address: SocketAddr, words: &[String], count: u64, size: usiz
             template.render(&mut output, number);
         }
         stream.write_all(&output).map_err(failed)?;
-        replies.take(&mut stream, end - next)?;
+        // One batch is always on its way while the next is rendered, so that the server need not wait.
+        replies.take(&mut stream, unanswered)?;
+        unanswered = end - next;
         next = end;
     }
-    Ok(())
+    replies.take(&mut stream, unanswered)
 }
 
 /// Sends a command without arguments and returns the integer that it replies with.

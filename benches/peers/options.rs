@@ -175,7 +175,7 @@ fn command() -> Command {
         .arg(sizes("sizes", "64,256", "Bytes of a value"))
         .arg(sizes("pipelines", "1,16,50", "Requests in flight per connection"))
         .arg(count("rounds", "3", "Measurements of every point, interleaved over the servers"))
-        .arg(count("operations", "120000", "Operations of a point at pipeline 1; up to eight times as many at deeper ones"))
+        .arg(count("operations", "100000", "Operations of a point at pipeline 1; up to eight times as many at deeper ones"))
         .arg(size("connections", "50", "Connections of the generator"))
         .arg(count("keyspace", "100000", "Different keys, all present before a point begins"))
         .arg(listed("keys", "10000,100000,1000000,5000000", "Key counts of the memory part").value_parser(value_parser!(u64).range(1..)))
