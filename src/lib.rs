@@ -1,1 +1,8 @@
-//! Roster.
+//! Roster: a Redis replacement on io_uring, one pinned worker per core.
+
+pub mod command;
+pub mod config;
+pub mod protocol;
+pub mod session;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,213 @@
+//! What a command sees: its client, its reply, the store, and the server that it is part of.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::error::Error;
+use crate::config::{self, Settings};
+use crate::protocol::Reply;
+use crate::session::{Client, Registry};
+use crate::store::{Keyspace, Local, Shape, Store};
+use crate::telemetry::{Counters, Stats};
+
+/// The server as a whole: what all workers share.
+pub struct Node {
+    /// The settings in force.
+    pub config: config::Handle,
+    /// The keys.
+    pub keyspace: Keyspace,
+    /// The clients.
+    pub registry: Registry,
+    /// The counters.
+    pub stats: Stats,
+    /// When the server started.
+    pub started: Instant,
+    /// 40 hexadecimal digits that name this run of the process.
+    pub run_id: String,
+    /// Facts that the runtime fills in when it has started.
+    pub facts: Facts,
+    /// What `SHUTDOWN` or a signal asked for.
+    pub shutdown: Shutdown,
+}
+
+/// Facts of the runtime, for `INFO`.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// `io_uring` or `epoll`.
+    pub driver: &'static str,
+    /// The TCP port in use.
+    pub port: u16,
+    /// The configuration file, or nothing.
+    pub config_file: String,
+    /// The program.
+    pub executable: String,
+}
+
+/// A request to end the server, and who is to be woken for it.
+#[derive(Default)]
+pub struct Shutdown {
+    state: AtomicU8,
+    wake: parking_lot::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Shutdown {
+    /// Asks for the end; every worker hears of it.
+    pub fn request(&self) {
+        self.state.store(1, Ordering::SeqCst);
+        self.wake.lock().iter().for_each(|wake| wake());
+    }
+
+    /// Whether the end was asked for.
+    #[inline]
+    pub fn is_requested(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != 0
+    }
+
+    /// Has `wake` called when the end is asked for; at once if it was already.
+    pub fn on_request(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let mut wakers = self.wake.lock();
+        if self.is_requested() {
+            wake();
+        }
+        wakers.push(Box::new(wake));
+    }
+}
+
+impl Node {
+    /// A server with `workers` workers and `shards` shards, without keys and clients.
+    pub fn new(config: config::Handle, workers: usize, shards: usize, facts: Facts) -> Self {
+        let databases = config.current().databases as usize;
+        Node {
+            config,
+            keyspace: Keyspace::new(Shape { databases, shards, workers }),
+            registry: Registry::new(workers),
+            stats: Stats::new(workers),
+            started: Instant::now(),
+            run_id: random_hex(40),
+            facts,
+            shutdown: Shutdown::default(),
+        }
+    }
+}
+
+/// `digits` random hexadecimal digits.
+pub fn random_hex(digits: usize) -> String {
+    use std::hash::BuildHasher;
+    let mut text = String::new();
+    while text.len() < digits {
+        text += &format!("{:016x}", foldhash::quality::RandomState::default().hash_one(text.len()));
+    }
+    text.truncate(digits);
+    text
+}
+
+/// Milliseconds of Unix time.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// One thread that runs commands.
+pub struct Worker {
+    /// The server.
+    pub node: &'static Node,
+    /// Its part of the store: timers, and what it has entered.
+    pub local: Local,
+    /// The settings as of the batch at hand.
+    pub settings: Arc<Settings>,
+    generation: u64,
+    /// Milliseconds of Unix time as of the batch at hand.
+    pub now_ms: u64,
+    random: Cell<u64>,
+}
+
+impl Worker {
+    /// The worker of this number.
+    pub fn new(node: &'static Node, number: usize) -> Self {
+        use std::hash::BuildHasher;
+        let now_ms = unix_ms();
+        Worker {
+            node,
+            local: Local::new(number, now_ms),
+            generation: node.config.generation(),
+            settings: node.config.current(),
+            now_ms,
+            random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
+        }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> usize {
+        self.local.worker
+    }
+
+    /// Its counters.
+    #[inline]
+    pub fn counters(&self) -> &'static Counters {
+        self.node.stats.worker(self.local.worker)
+    }
+
+    /// Reads the clock and, where they changed, the settings: once a batch.
+    #[inline]
+    pub fn refresh(&mut self) {
+        self.now_ms = unix_ms();
+        let generation = self.node.config.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.settings = self.node.config.current();
+        }
+    }
+
+    /// 64 random bits (xorshift*; for sampling, not for secrets).
+    pub fn random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random.set(x);
+        x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// One command's view.
+pub struct Context<'a> {
+    /// The server.
+    pub node: &'static Node,
+    /// The worker that runs it.
+    pub worker: &'a Worker,
+    /// The client that sent it.
+    pub client: &'a mut Client,
+    /// Where its reply goes.
+    pub reply: Reply<'a>,
+    /// The selected database at the command's time.
+    pub store: Store<'a>,
+    /// The command that runs.
+    pub command: super::table::Handle,
+}
+
+impl Context<'_> {
+    /// Milliseconds of Unix time: one value for the whole command.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.store.now_ms
+    }
+
+    /// The settings.
+    #[inline]
+    pub fn settings(&self) -> &Settings {
+        &self.worker.settings
+    }
+
+    /// Counts a look-up of a reading command.
+    #[inline]
+    pub fn count_lookup(&self, found: bool) {
+        let counters = self.worker.counters();
+        crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
+    }
+
+    /// `wrong number of arguments` for this command.
+    pub fn arity_error(&self) -> Error {
+        Error::arity(&self.command.full_name())
+    }
+}

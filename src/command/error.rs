@@ -1,0 +1,88 @@
+//! Errors of commands, in Redis's words: clients match on them.
+
+use std::borrow::Cow;
+
+use crate::store::Busy;
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The reply, beginning with its code.
+    Reply(Cow<'static, str>),
+    /// Another worker owns what the command needs: nothing happened, and it is to be run again.
+    Busy,
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        impl Error {
+            $($(#[$doc])* pub const $name: Error = Error::Reply(Cow::Borrowed($text));)+
+        }
+    };
+}
+
+texts! {
+    /// Options that do not fit.
+    SYNTAX = "ERR syntax error";
+    /// A value of another type.
+    WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    /// Not a 64-bit integer.
+    NOT_INTEGER = "ERR value is not an integer or out of range";
+    /// Not a number.
+    NOT_FLOAT = "ERR value is not a valid float";
+    /// INCR beyond 64 bits.
+    OVERFLOW = "ERR increment or decrement would overflow";
+    /// INCRBYFLOAT beyond numbers.
+    NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
+    /// A string beyond `proto-max-bulk-len`.
+    TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    /// An index before the start.
+    OFFSET_RANGE = "ERR offset is out of range";
+    /// A number out of the range of what it counts.
+    VALUE_RANGE = "ERR value is out of range";
+    /// A number that must be positive.
+    NOT_POSITIVE = "ERR value is out of range, must be positive";
+    /// An index beyond the end.
+    INDEX_RANGE = "ERR index out of range";
+    /// SELECT and its kin.
+    DB_RANGE = "ERR DB index is out of range";
+    /// No such key.
+    NO_KEY = "ERR no such key";
+    /// Source and destination are one.
+    SAME_OBJECT = "ERR source and destination objects are the same";
+    /// SCAN's cursor.
+    CURSOR = "ERR invalid cursor";
+    /// A command before authentication.
+    NO_AUTH = "NOAUTH Authentication required.";
+    /// AUTH with a wrong password.
+    WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+}
+
+impl Error {
+    /// An error of code `ERR` with a text of its own.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Error {
+        let text = text.into();
+        Error::Reply(format!("ERR {text}").into())
+    }
+
+    /// An error whose text brings its own code.
+    pub fn coded(text: impl Into<Cow<'static, str>>) -> Error {
+        Error::Reply(text.into())
+    }
+
+    /// `wrong number of arguments` for a command by its full name (`get`, `client|kill`).
+    pub fn arity(full_name: &str) -> Error {
+        Error::new(format!("wrong number of arguments for '{full_name}' command"))
+    }
+
+    /// `invalid expire time` for a command by its name.
+    pub fn expire_time(name: &str) -> Error {
+        Error::new(format!("invalid expire time in '{name}' command"))
+    }
+}
+
+impl From<Busy> for Error {
+    fn from(_: Busy) -> Error {
+        Error::Busy
+    }
+}

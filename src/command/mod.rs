@@ -1,0 +1,16 @@
+//! Commands: one row and one function each, in the file of their family.
+
+mod context;
+mod dispatch;
+mod error;
+mod row;
+mod string;
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use context::{Context, Facts, Node, Shutdown, Worker, random_hex, unix_ms};
+pub use dispatch::{Outcome, each_key, execute, find};
+pub use error::Error;
+pub use row::{Access, Begin, Categories, Command, Find, Flags, Group, KeySpec, Run};
+pub use table::{Handle, Row, all, every};

@@ -1,0 +1,482 @@
+//! A row of the command table: everything that is known of one command.
+//!
+//! A row is written where its function is, by the builder methods below, and everything else follows from it: arity and
+//! key checks, routing, `COMMAND INFO`, `DOCS`, `GETKEYS` and `LIST`, ACL categories, statistics, and the docs page.
+
+use super::context::Context;
+use super::error::Error;
+use crate::protocol::Args;
+
+/// What a command runs. It writes its reply and returns, or returns the error that becomes the reply.
+pub type Run = fn(&mut Context<'_>, Args<'_>) -> Result<(), Error>;
+
+/// A command or subcommand.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// The name in lower case; a subcommand's own name, without its container's.
+    pub name: &'static str,
+    /// The number of arguments with the name; negative: at least that many.
+    pub arity: i32,
+    /// Properties as `COMMAND INFO` names them.
+    pub flags: Flags,
+    /// Where the keys are.
+    pub keys: &'static [KeySpec],
+    /// ACL categories beyond those that flags and group imply.
+    pub categories: Categories,
+    /// The family that it belongs to.
+    pub group: Group,
+    /// The version of Redis (or Valkey) that first had it.
+    pub since: &'static str,
+    /// The cost as `COMMAND DOCS` states it.
+    pub complexity: &'static str,
+    /// One sentence of our own.
+    pub summary: &'static str,
+    /// The arguments in the notation of [`super::syntax`], such as `key [count:integer]`.
+    pub syntax: &'static str,
+    /// What it was renamed to, and the version that did it.
+    pub replaced_by: Option<(&'static str, &'static str)>,
+    /// Hints for clients and proxies.
+    pub tips: &'static [&'static str],
+    /// Subcommands; then `run` is never called.
+    pub subcommands: &'static [Command],
+    /// The function.
+    pub run: Run,
+}
+
+impl Command {
+    /// A command that runs `run`.
+    pub const fn new(name: &'static str, arity: i32, run: Run) -> Self {
+        Command {
+            name,
+            arity,
+            flags: Flags(0),
+            keys: &[],
+            categories: Categories(0),
+            group: Group::Generic,
+            since: "1.0.0",
+            complexity: "O(1)",
+            summary: "",
+            syntax: "",
+            replaced_by: None,
+            tips: &[],
+            subcommands: &[],
+            run,
+        }
+    }
+
+    /// A command that only has subcommands.
+    pub const fn container(name: &'static str, subcommands: &'static [Command]) -> Self {
+        let mut row = Command::new(name, -2, |_, _| Err(Error::SYNTAX));
+        row.subcommands = subcommands;
+        row.complexity = "Depends on subcommand.";
+        row
+    }
+
+    /// Sets the flags.
+    pub const fn flags(mut self, flags: Flags) -> Self {
+        self.flags = flags;
+        self
+    }
+    /// Sets where the keys are.
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+    /// Sets ACL categories beyond those that follow from flags and group.
+    pub const fn categories(mut self, categories: Categories) -> Self {
+        self.categories = categories;
+        self
+    }
+    /// Sets the family.
+    pub const fn group(mut self, group: Group) -> Self {
+        self.group = group;
+        self
+    }
+    /// Sets the version that first had it.
+    pub const fn since(mut self, version: &'static str) -> Self {
+        self.since = version;
+        self
+    }
+    /// Sets the cost.
+    pub const fn complexity(mut self, complexity: &'static str) -> Self {
+        self.complexity = complexity;
+        self
+    }
+    /// Sets the summary and the arguments' notation.
+    pub const fn doc(mut self, summary: &'static str, syntax: &'static str) -> Self {
+        self.summary = summary;
+        self.syntax = syntax;
+        self
+    }
+    /// Marks it as replaced.
+    pub const fn replaced_by(mut self, what: &'static str, since: &'static str) -> Self {
+        self.replaced_by = Some((what, since));
+        self
+    }
+    /// Sets hints for clients and proxies (`nondeterministic_output`, `request_policy:all_shards` …).
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Whether `count` arguments, the name included, satisfy the arity.
+    #[inline]
+    pub const fn accepts(&self, count: usize) -> bool {
+        if self.arity >= 0 { count == self.arity as usize } else { count >= self.arity.unsigned_abs() as usize }
+    }
+
+    /// All ACL categories: those given, and those that follow from flags and group.
+    pub const fn all_categories(&self) -> Categories {
+        let mut bits = self.categories.0 | self.group.category().0;
+        const IMPLIED: [(Flags, Categories); 7] = [
+            (Flags::WRITE, Categories::WRITE),
+            (Flags::READONLY, Categories::READ),
+            (Flags::ADMIN, Categories::ADMIN),
+            (Flags::ADMIN, Categories::DANGEROUS),
+            (Flags::PUBSUB, Categories::PUBSUB),
+            (Flags::FAST, Categories::FAST),
+            (Flags::BLOCKING, Categories::BLOCKING),
+        ];
+        let mut i = 0;
+        while i < IMPLIED.len() {
+            let (flag, category) = IMPLIED[i];
+            // A script's flags say what it may do, not what it reads.
+            let scripting = matches!(self.group, Group::Scripting) && category.0 == Categories::READ.0;
+            if self.flags.contains(flag) && !scripting {
+                bits |= category.0;
+            }
+            i += 1;
+        }
+        if !self.flags.contains(Flags::FAST) {
+            bits |= Categories::SLOW.0;
+        }
+        Categories(bits)
+    }
+}
+
+macro_rules! bits {
+    ($(#[$meta:meta])* $type:ident($repr:ty) { $($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $type(pub $repr);
+
+        impl $type {
+            /// None.
+            pub const NONE: $type = $type(0);
+            $($(#[$doc])* pub const $name: $type = $type(1 << $bit);)+
+
+            /// Each with its name.
+            pub const NAMES: &'static [($type, &'static str)] = &[$(($type::$name, $text)),+];
+
+            /// All of `self` and `other`.
+            pub const fn and(self, other: $type) -> $type {
+                $type(self.0 | other.0)
+            }
+            /// Whether all of `other` are in `self`.
+            #[inline]
+            pub const fn contains(self, other: $type) -> bool {
+                self.0 & other.0 == other.0
+            }
+            /// The names of those that are set.
+            pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
+                Self::NAMES.iter().filter(move |(bit, _)| self.contains(*bit)).map(|(_, name)| *name)
+            }
+        }
+
+        impl std::ops::BitOr for $type {
+            type Output = $type;
+            fn bitor(self, other: $type) -> $type {
+                self.and(other)
+            }
+        }
+    };
+}
+
+bits! {
+    /// Properties of a command, with the names that `COMMAND INFO` gives them.
+    Flags(u32) {
+        /// May change keys.
+        WRITE = 0, "write";
+        /// Only reads keys.
+        READONLY = 1, "readonly";
+        /// May take memory, so it is refused when memory is short.
+        DENYOOM = 2, "denyoom";
+        /// For administrators.
+        ADMIN = 3, "admin";
+        /// Of publish and subscribe.
+        PUBSUB = 4, "pubsub";
+        /// Not in scripts.
+        NOSCRIPT = 5, "noscript";
+        /// May block its client.
+        BLOCKING = 6, "blocking";
+        /// Allowed while data is loaded.
+        LOADING = 7, "loading";
+        /// Allowed on a replica that lost its master.
+        STALE = 8, "stale";
+        /// Not shown by MONITOR.
+        SKIP_MONITOR = 9, "skip_monitor";
+        /// Not in the slow log.
+        SKIP_SLOWLOG = 10, "skip_slowlog";
+        /// Constant or logarithmic time.
+        FAST = 11, "fast";
+        /// Allowed before authentication.
+        NO_AUTH = 12, "no_auth";
+        /// May be replicated although it is no write.
+        MAY_REPLICATE = 13, "may_replicate";
+        /// Its keys may be none.
+        NO_MANDATORY_KEYS = 14, "no_mandatory_keys";
+        /// Its keys are not where a range tells.
+        MOVABLE_KEYS = 15, "movablekeys";
+        /// Not in transactions.
+        NO_MULTI = 16, "no_multi";
+        /// Allowed while a script is too slow.
+        ALLOW_BUSY = 17, "allow_busy";
+        /// Reads or takes keys in cluster mode after ASKING.
+        ASKING = 18, "asking";
+        /// Not while data is loaded asynchronously.
+        NO_ASYNC_LOADING = 19, "no_async_loading";
+    }
+}
+
+bits! {
+    /// ACL categories.
+    Categories(u32) {
+        /// Of keys whatever their type.
+        KEYSPACE = 0, "keyspace";
+        /// Reads.
+        READ = 1, "read";
+        /// Writes.
+        WRITE = 2, "write";
+        /// Sets.
+        SET = 3, "set";
+        /// Sorted sets.
+        SORTEDSET = 4, "sortedset";
+        /// Lists.
+        LIST = 5, "list";
+        /// Hashes.
+        HASH = 6, "hash";
+        /// Strings.
+        STRING = 7, "string";
+        /// Bitmaps.
+        BITMAP = 8, "bitmap";
+        /// HyperLogLogs.
+        HYPERLOGLOG = 9, "hyperloglog";
+        /// Geospatial indexes.
+        GEO = 10, "geo";
+        /// Streams.
+        STREAM = 11, "stream";
+        /// Publish and subscribe.
+        PUBSUB = 12, "pubsub";
+        /// For administrators.
+        ADMIN = 13, "admin";
+        /// Constant or logarithmic time.
+        FAST = 14, "fast";
+        /// Not fast.
+        SLOW = 15, "slow";
+        /// May block.
+        BLOCKING = 16, "blocking";
+        /// May hurt.
+        DANGEROUS = 17, "dangerous";
+        /// Of the connection.
+        CONNECTION = 18, "connection";
+        /// Transactions.
+        TRANSACTION = 19, "transaction";
+        /// Scripts.
+        SCRIPTING = 20, "scripting";
+    }
+}
+
+/// A family of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Group {
+    Bitmap,
+    Cluster,
+    Connection,
+    Generic,
+    Geo,
+    Hash,
+    Hyperloglog,
+    List,
+    Pubsub,
+    Scripting,
+    Sentinel,
+    Server,
+    Set,
+    SortedSet,
+    Stream,
+    String,
+    Transactions,
+}
+
+impl Group {
+    /// The name that `COMMAND DOCS` gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Bitmap => "bitmap",
+            Group::Cluster => "cluster",
+            Group::Connection => "connection",
+            Group::Generic => "generic",
+            Group::Geo => "geo",
+            Group::Hash => "hash",
+            Group::Hyperloglog => "hyperloglog",
+            Group::List => "list",
+            Group::Pubsub => "pubsub",
+            Group::Scripting => "scripting",
+            Group::Sentinel => "sentinel",
+            Group::Server => "server",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Stream => "stream",
+            Group::String => "string",
+            Group::Transactions => "transactions",
+        }
+    }
+
+    /// The ACL category of the whole family.
+    const fn category(self) -> Categories {
+        match self {
+            Group::Bitmap => Categories::BITMAP,
+            Group::Connection => Categories::CONNECTION,
+            Group::Generic => Categories::KEYSPACE,
+            Group::Geo => Categories::GEO,
+            Group::Hash => Categories::HASH,
+            Group::Hyperloglog => Categories::HYPERLOGLOG,
+            Group::List => Categories::LIST,
+            Group::Pubsub => Categories::PUBSUB,
+            Group::Scripting => Categories::SCRIPTING,
+            Group::Set => Categories::SET,
+            Group::SortedSet => Categories::SORTEDSET,
+            Group::Stream => Categories::STREAM,
+            Group::String => Categories::STRING,
+            Group::Transactions => Categories::TRANSACTION,
+            Group::Cluster | Group::Sentinel | Group::Server => Categories::NONE,
+        }
+    }
+}
+
+/// Where some keys of a command are, in the terms of Redis 7's key specifications.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// What the command does with these keys.
+    pub access: Access,
+    /// Where the keys start.
+    pub begin: Begin,
+    /// How far they go.
+    pub find: Find,
+}
+
+/// Where keys start.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    /// At this argument.
+    Index(usize),
+    /// After this word, sought from the argument `from` on; backwards from the end if negative.
+    Keyword(&'static str, i32),
+}
+
+/// How far keys go.
+#[derive(Clone, Copy, Debug)]
+pub enum Find {
+    /// To `last` arguments after the first, or that many before the last argument plus one if negative; every `step`th. A
+    /// `limit` of 2 or more: with `last` -1, only the first of that many equal parts of the rest.
+    Range { last: i32, step: usize, limit: usize },
+    /// The argument at `count` after the start says how many there are; they begin at `first` after it, every `step`th.
+    Count { count: usize, first: usize, step: usize },
+}
+
+bits! {
+    /// What a command does with a key.
+    Access(u16) {
+        /// Reads only.
+        RO = 0, "RO";
+        /// Reads and writes.
+        RW = 1, "RW";
+        /// Overwrites.
+        OW = 2, "OW";
+        /// Removes.
+        RM = 3, "RM";
+        /// Returns or uses the value.
+        ACCESS = 4, "access";
+        /// Changes the value.
+        UPDATE = 5, "update";
+        /// Adds to the value.
+        INSERT = 6, "insert";
+        /// Deletes from the value.
+        DELETE = 7, "delete";
+        /// It only looks like a key.
+        NOT_KEY = 8, "not_key";
+        /// There may be more keys than the specification finds.
+        INCOMPLETE = 9, "incomplete";
+        /// What it does depends on its arguments.
+        VARIABLE_FLAGS = 10, "variable_flags";
+    }
+}
+
+impl KeySpec {
+    /// One key, the argument at `index`.
+    pub const fn at(index: usize, access: Access) -> KeySpec {
+        KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, step: 1, limit: 0 } }
+    }
+
+    /// Keys from the argument at `index` to `last` (from the end where negative), every `step`th.
+    pub const fn range(index: usize, last: i32, step: usize, access: Access) -> KeySpec {
+        KeySpec { access, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 } }
+    }
+
+    /// As many keys as the argument at `index` says, right behind it.
+    pub const fn counted(index: usize, access: Access) -> KeySpec {
+        KeySpec { access, begin: Begin::Index(index), find: Find::Count { count: 0, first: 1, step: 1 } }
+    }
+
+    /// Gives the index of every key among `args` to `visit`, or false where the arguments do not fit the specification.
+    pub fn each(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        let Some(first) = self.first(args) else { return true };
+        let (first, last, step) = match self.find {
+            Find::Range { last, step, limit } => {
+                let Some(last) = range_end(args.len(), first, last, limit) else { return false };
+                (first, last, step)
+            }
+            Find::Count { count, first: offset, step } => {
+                let number = args.nth(first + count).and_then(crate::protocol::number::parse_i64);
+                let Some(number) = number.and_then(|number| usize::try_from(number).ok()) else { return false };
+                if number == 0 {
+                    return true;
+                }
+                let start = first + offset;
+                let Some(last) = (number - 1).checked_mul(step).and_then(|span| span.checked_add(start)) else {
+                    return false;
+                };
+                (start, last, step)
+            }
+        };
+        if last >= args.len() {
+            return false;
+        }
+        (first..=last).step_by(step).for_each(&mut visit);
+        true
+    }
+
+    fn first(&self, args: Args<'_>) -> Option<usize> {
+        match self.begin {
+            Begin::Index(index) => (index < args.len()).then_some(index),
+            Begin::Keyword(word, from) => {
+                let is_word = |&index: &usize| args[index].eq_ignore_ascii_case(word.as_bytes());
+                let found = if from >= 0 {
+                    (from as usize..args.len()).find(is_word)
+                } else {
+                    (1..(args.len() + 1).saturating_sub(from.unsigned_abs() as usize)).rev().find(is_word)
+                };
+                found.map(|index| index + 1).filter(|&index| index < args.len())
+            }
+        }
+    }
+}
+
+fn range_end(count: usize, first: usize, last: i32, limit: usize) -> Option<usize> {
+    match last {
+        0.. => Some(first + last as usize),
+        -1 if limit >= 2 => Some(first + (count - first) / limit - 1),
+        _ => count.checked_sub(last.unsigned_abs() as usize).filter(|&end| end >= first),
+    }
+}

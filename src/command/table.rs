@@ -1,0 +1,227 @@
+//! The command table: the families' rows, and the look-up by name.
+//!
+//! This lists families, never commands.
+
+use std::sync::LazyLock;
+
+use super::row::Command;
+
+/// The rows of each family.
+const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+
+/// The longest name of a command, with room to grow.
+const NAME_MAX: usize = 32;
+
+/// A command by its place in the table. Subcommands follow their container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(u16);
+
+/// One row with what follows from it.
+pub struct Row {
+    /// The row as written.
+    pub command: &'static Command,
+    /// `get`, or `client|kill` for a subcommand.
+    pub full_name: String,
+    /// The container of a subcommand.
+    pub container: Option<Handle>,
+    /// The subcommands of a container: a range of the table.
+    pub subcommands: std::ops::Range<u16>,
+}
+
+/// All commands.
+pub struct Table {
+    rows: Vec<Row>,
+    index: Index,
+}
+
+/// A perfect hash by two levels: a name's bucket says by which displacement its slot is found.
+struct Index {
+    displacements: Box<[u8]>,
+    slots: Box<[Option<(Name, Handle)>]>,
+}
+
+/// A name in lower case, padded with zeroes, so that comparing is a few words.
+type Name = [u64; NAME_MAX / 8];
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
+
+impl Handle {
+    /// The row.
+    #[inline]
+    pub fn row(self) -> &'static Row {
+        &TABLE.rows[self.0 as usize]
+    }
+
+    /// The row as written.
+    #[inline]
+    pub fn command(self) -> &'static Command {
+        self.row().command
+    }
+
+    /// `get`, or `client|kill`.
+    pub fn full_name(self) -> &'static str {
+        &self.row().full_name
+    }
+
+    /// Its place in the table.
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+
+    /// The command at this place of the table.
+    pub fn at(index: usize) -> Option<Handle> {
+        (index < TABLE.rows.len()).then_some(Handle(index as u16))
+    }
+
+    /// The subcommand of this name, in any case.
+    pub fn subcommand(self, name: &[u8]) -> Option<Handle> {
+        self.subcommands().find(|sub| sub.command().name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The subcommands.
+    pub fn subcommands(self) -> impl ExactSizeIterator<Item = Handle> {
+        self.row().subcommands.clone().map(Handle)
+    }
+}
+
+/// The command of this name, in any case.
+#[inline]
+pub fn find(name: &[u8]) -> Option<Handle> {
+    TABLE.index.find(name)
+}
+
+/// Commands without their subcommands, in the table's order.
+pub fn all() -> impl Iterator<Item = Handle> {
+    every().filter(|handle| handle.row().container.is_none())
+}
+
+/// Commands and subcommands, in the table's order.
+pub fn every() -> impl Iterator<Item = Handle> {
+    (0..TABLE.rows.len() as u16).map(Handle)
+}
+
+impl Table {
+    fn build(families: &[&'static [Command]]) -> Table {
+        let mut rows: Vec<Row> = Vec::new();
+        for command in families.iter().copied().flatten() {
+            let container = rows.len() as u16;
+            let first = container + 1;
+            let subcommands = first..first + command.subcommands.len() as u16;
+            rows.push(Row { command, full_name: command.name.to_string(), container: None, subcommands });
+            for sub in command.subcommands {
+                rows.push(Row {
+                    command: sub,
+                    full_name: format!("{}|{}", command.name, sub.name),
+                    container: Some(Handle(container)),
+                    subcommands: 0..0,
+                });
+            }
+        }
+        let names = rows.iter().enumerate().filter(|(_, row)| row.container.is_none());
+        let names: Vec<_> =
+            names.filter_map(|(at, row)| Some((pack(row.command.name.as_bytes())?, Handle(at as u16)))).collect();
+        Table { index: Index::build(&names), rows }
+    }
+}
+
+/// A name as words in lower case; `None` if it is longer than any command.
+#[inline]
+fn pack(name: &[u8]) -> Option<Name> {
+    if name.len() > NAME_MAX {
+        return None;
+    }
+    let mut bytes = [0; NAME_MAX];
+    bytes[..name.len()].copy_from_slice(name);
+    bytes[..name.len()].make_ascii_lowercase();
+    let mut words = [0; NAME_MAX / 8];
+    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    Some(words)
+}
+
+#[inline]
+fn mix(name: &Name) -> u64 {
+    let folded = name.iter().fold(0u64, |hash, word| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+    folded ^ (folded >> 32)
+}
+
+impl Index {
+    fn build(names: &[(Name, Handle)]) -> Index {
+        let mut size = (names.len() * 2).next_power_of_two().max(16);
+        loop {
+            if let Some(index) = Index::try_build(names, size) {
+                return index;
+            }
+            size *= 2;
+        }
+    }
+
+    fn try_build(names: &[(Name, Handle)], size: usize) -> Option<Index> {
+        let mut buckets = vec![Vec::new(); size / 4];
+        for entry in names {
+            buckets[mix(&entry.0) as usize % (size / 4)].push(*entry);
+        }
+        let mut order: Vec<usize> = (0..buckets.len()).collect();
+        order.sort_by_key(|&bucket| std::cmp::Reverse(buckets[bucket].len()));
+        let mut slots: Box<[Option<(Name, Handle)>]> = vec![None; size].into();
+        let mut displacements = vec![0; size / 4].into_boxed_slice();
+        for bucket in order {
+            let fits = |displacement: u8| {
+                let places: Vec<_> = buckets[bucket].iter().map(|(name, _)| place(name, displacement, size)).collect();
+                let mut distinct = places.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                (distinct.len() == places.len() && places.iter().all(|&at| slots[at].is_none())).then_some(places)
+            };
+            let (displacement, places) = (0..=u8::MAX).find_map(|d| Some((d, fits(d)?)))?;
+            displacements[bucket] = displacement;
+            for (at, entry) in places.into_iter().zip(&buckets[bucket]) {
+                slots[at] = Some(*entry);
+            }
+        }
+        Some(Index { displacements, slots })
+    }
+
+    #[inline]
+    fn find(&self, name: &[u8]) -> Option<Handle> {
+        let name = pack(name)?;
+        let displacement = self.displacements[mix(&name) as usize % self.displacements.len()];
+        let (found, handle) = self.slots[place(&name, displacement, self.slots.len())]?;
+        (found == name).then_some(handle)
+    }
+}
+
+#[inline]
+fn place(name: &Name, displacement: u8, size: usize) -> usize {
+    let hash = mix(name).wrapping_add(u64::from(displacement).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    (hash ^ (hash >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) as usize >> 20 & (size - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_nothing_else() {
+        for handle in all() {
+            let name = handle.command().name;
+            assert_eq!(find(name.as_bytes()), Some(handle), "{name}");
+            assert_eq!(find(name.to_uppercase().as_bytes()), Some(handle), "{name}");
+            assert_eq!(find(format!("{name}x").as_bytes()), None, "{name}x");
+        }
+        assert_eq!(find(b""), None);
+        assert_eq!(find(&[b'a'; 100]), None);
+        assert_eq!(find(b"get\0"), None);
+    }
+
+    #[test]
+    fn names_are_unique_and_lower_case() {
+        let mut names: Vec<_> = every().map(Handle::full_name).collect();
+        assert!(names.iter().all(|name| name.to_lowercase() == *name));
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -1,0 +1,65 @@
+//! A server without sockets, for the unit tests of commands: requests go in as text, replies come out as RESP.
+
+use super::{Facts, Node, Outcome, Worker, execute};
+use crate::config::{self, Handle};
+use crate::protocol::Frame;
+use crate::session::{Arrival, Client, Transport};
+
+/// One worker with one client.
+pub(crate) struct Rig {
+    pub(crate) worker: Worker,
+    pub(crate) client: Client,
+}
+
+impl Rig {
+    /// An empty server with the default settings.
+    pub(crate) fn new() -> Self {
+        let settings = config::parse(["roster".into()].into_iter()).expect("the defaults are valid").loaded.settings;
+        // Tests leak their server, as the program itself does with its only one.
+        let node: &'static Node = Box::leak(Box::new(Node::new(Handle::new(settings), 1, 16, Facts::default())));
+        let client = connect(node);
+        Rig { worker: Worker::new(node, 0), client }
+    }
+
+    /// A further client of the same server.
+    pub(crate) fn connect(&self) -> Client {
+        connect(self.worker.node)
+    }
+
+    /// Runs a request whose words are separated by spaces, and returns the reply with `\r\n` as `|`.
+    pub(crate) fn run(&mut self, request: &str) -> String {
+        self.args(&request.split(' ').map(str::as_bytes).collect::<Vec<_>>())
+    }
+
+    /// Runs a request given by its arguments.
+    pub(crate) fn args(&mut self, args: &[&[u8]]) -> String {
+        let frame: Frame = args.iter().collect();
+        let mut out = Vec::new();
+        assert_eq!(execute(&self.worker, &mut self.client, frame.args(), &mut out), Outcome::Done);
+        String::from_utf8_lossy(&out).replace("\r\n", "|").trim_end_matches('|').to_string()
+    }
+
+    /// Runs requests and compares each reply.
+    pub(crate) fn check(&mut self, script: &[(&str, &str)]) {
+        for (request, reply) in script {
+            assert_eq!(self.run(request), *reply, "{request}");
+        }
+    }
+
+    /// Lets time pass for commands.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.worker.now_ms += ms;
+    }
+}
+
+fn connect(node: &'static Node) -> Client {
+    let arrival = Arrival {
+        address: "127.0.0.1:1".into(),
+        local_address: "127.0.0.1:6379".into(),
+        transport: Transport::Tcp,
+        worker: 0,
+        now_ms: super::unix_ms(),
+        socket: -1,
+    };
+    Client::new(node.registry.register(arrival, usize::MAX).expect("no limit"), true)
+}

@@ -1,0 +1,483 @@
+//! The request parser: RESP arrays of bulk strings, and inline commands.
+//!
+//! It works on the receive buffer of a connection and borrows the arguments from it. What was parsed of an unfinished request is kept, so a
+//! request that arrives in many pieces costs no more than one that arrives whole. In steady state it allocates nothing.
+//!
+//! Lengths, limits and error texts are those of Redis 7.0, found by experiment. What may surprise:
+//! - A header ends at the first CR; the byte behind it is skipped unseen. A header that ends in LF alone waits for a CR.
+//! - The two bytes behind a payload are skipped unseen, whatever they are.
+//! - A number has no leading zero, no `+` and no `-0`. A count of zero or less is an empty request; a negative length is an error.
+//! - The type byte of an argument is only looked at when its whole header has arrived.
+//!
+//! Unlike Redis, a NUL byte in a header or in an inline command does not make the server deaf until 64 KiB have come.
+
+use bytes::Bytes;
+
+use super::args::{Args, Span};
+use super::big::{BIG, Big};
+use super::{inline, number};
+
+/// Places of arguments whose memory the parser keeps for the next request.
+const KEPT_SPANS: usize = 1024;
+
+/// Bytes of decoded inline words whose memory the parser keeps for the next request.
+const KEPT_SCRATCH: usize = 4096;
+
+/// The number of elements that a client may send before it has authenticated.
+const UNAUTHENTICATED_MULTIBULK: i64 = 10;
+
+/// The length of an argument that a client may send before it has authenticated, in bytes.
+const UNAUTHENTICATED_BULK: i64 = 16 * 1024;
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest argument in bytes (`proto-max-bulk-len`).
+    pub bulk_len: usize,
+    /// The most arguments of a request.
+    pub multibulk: usize,
+    /// The longest inline command, and the longest header of a length, in bytes.
+    pub inline_len: usize,
+    /// Whether the client has yet to authenticate: then it may send 10 arguments of 16 KiB only (as Redis since CVE-2021-32675).
+    pub unauthenticated: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bulk_len: 512 << 20,
+            multibulk: 1024 * 1024,
+            inline_len: 64 * 1024,
+            unauthenticated: false,
+        }
+    }
+}
+
+/// What [`Parser::step`] found at the head of the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A whole request of `consumed` bytes; [`Parser::args`] has its arguments until the next step.
+    Request {
+        /// The bytes of the buffer's head that the request takes up.
+        consumed: usize,
+    },
+    /// A request without arguments (`*0`, `*-1`, a blank line), to be skipped.
+    Empty {
+        /// The bytes of the buffer's head to skip.
+        consumed: usize,
+    },
+    /// The buffer ends within a request.
+    Incomplete {
+        /// The bytes that are still missing at least. Never more than a big argument's least length.
+        want: usize,
+    },
+    /// The buffer ends within the payload of a big argument, which is to be received into [`Parser::big`].
+    ///
+    /// The caller passes `buf[keep..]`, all of which is payload, to [`Big::extend`], cuts the buffer to `keep` bytes, receives into the loan of
+    /// [`Big::lend`] until nothing is missing, and then goes on with what follows the payload behind the `keep` bytes of the buffer.
+    Big {
+        /// The bytes of the buffer's head that have to stay, because earlier arguments lie in them.
+        keep: usize,
+    },
+}
+
+/// A violation of the protocol, after which the connection has to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// The number of arguments is no number or too large.
+    MultibulkLength,
+    /// The length of an argument is no number, negative or above [`Limits::bulk_len`].
+    BulkLength,
+    /// An argument starts with this byte instead of `$`.
+    ExpectedDollar(u8),
+    /// The header with the number of arguments does not end.
+    MultibulkHeader,
+    /// The header of an argument does not end.
+    BulkHeader,
+    /// The inline command does not end.
+    InlineLength,
+    /// The quotes of an inline command do not match.
+    UnbalancedQuotes,
+    /// Too many arguments for a client that has not authenticated.
+    UnauthenticatedMultibulk,
+    /// Too long an argument for a client that has not authenticated.
+    UnauthenticatedBulk,
+}
+
+impl ProtocolError {
+    /// Appends the text as Redis 7.0 words it, without the prefix `-ERR ` and the line end. A CR or LF in it has become a space.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Protocol error: ");
+        if let Self::ExpectedDollar(got) = *self {
+            out.extend_from_slice(b"expected '$', got '");
+            out.push(if matches!(got, b'\r' | b'\n') {
+                b' '
+            } else {
+                got
+            });
+            out.push(b'\'');
+        } else {
+            out.extend_from_slice(self.text().as_bytes());
+        }
+    }
+
+    /// What is wrong, in Redis's words.
+    fn text(&self) -> &'static str {
+        match self {
+            Self::MultibulkLength => "invalid multibulk length",
+            Self::BulkLength => "invalid bulk length",
+            Self::ExpectedDollar(_) => "expected '$'",
+            Self::MultibulkHeader => "too big mbulk count string",
+            Self::BulkHeader => "too big bulk count string",
+            Self::InlineLength => "too big inline request",
+            Self::UnbalancedQuotes => "unbalanced quotes in request",
+            Self::UnauthenticatedMultibulk => "unauthenticated multibulk length",
+            Self::UnauthenticatedBulk => "unauthenticated bulk length",
+        }
+    }
+}
+
+impl std::fmt::Display for ProtocolError {
+    /// The text for a log: a byte that is not printable is escaped.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ExpectedDollar(got) => {
+                write!(
+                    f,
+                    "Protocol error: expected '$', got '{}'",
+                    got.escape_ascii()
+                )
+            }
+            _ => write!(f, "Protocol error: {}", self.text()),
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// Where the parser stands within a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// At its first byte.
+    #[default]
+    Start,
+    /// At the header of an argument.
+    Header,
+    /// At an argument's payload of this length.
+    Payload(usize),
+    /// Behind the payload of a big argument, which is in memory of its own.
+    Behind,
+    /// It has been handed out.
+    Delivered,
+}
+
+/// The state of the request at the head of a receive buffer.
+#[derive(Debug, Default)]
+pub struct Parser {
+    stage: Stage,
+    /// The offset in the buffer of what `stage` names.
+    at: usize,
+    /// The end of the part of an unfinished line that is known to have no line end.
+    searched: usize,
+    /// The arguments that are not in `spans` yet.
+    remaining: usize,
+    spans: Vec<Span>,
+    /// The words of an inline command with quotes.
+    decoded: Vec<u8>,
+    /// Whether `spans` are places in `decoded`.
+    is_decoded: bool,
+    bigs: Vec<Bytes>,
+    receiving: Option<Big>,
+}
+
+impl Parser {
+    /// A parser at the start of a request. Takes no memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Goes on with the request at the head of `buf`.
+    ///
+    /// Until the request is whole, each call has to pass the same bytes with more behind them (or, after [`Step::Big`], those that were kept).
+    /// After [`Step::Request`] and [`Step::Empty`] the caller drops `consumed` bytes; the next call, also one with an empty buffer,
+    /// lets go of the arguments and of what memory they took beyond the usual.
+    ///
+    /// # Errors
+    /// A [`ProtocolError`]; the connection has to be closed once the client was told.
+    #[inline]
+    pub fn step(&mut self, buf: &[u8], limits: &Limits) -> Result<Step, ProtocolError> {
+        if self.stage == Stage::Delivered {
+            self.reset();
+        }
+        if self.stage != Stage::Start {
+            return self.arguments(buf, limits);
+        }
+        match buf.first() {
+            Some(b'*') => match self.count(buf, limits)? {
+                Some(step) => Ok(step),
+                None => self.arguments(buf, limits),
+            },
+            Some(_) => self.inline(buf, limits),
+            None => Ok(Step::Incomplete { want: 1 }),
+        }
+    }
+
+    /// The arguments of the request that the last step has found in `buf`.
+    #[inline]
+    pub fn args<'a>(&'a self, buf: &'a [u8]) -> Args<'a> {
+        let buf = if self.is_decoded { &self.decoded } else { buf };
+        Args::new(buf, &self.spans, &self.bigs)
+    }
+
+    /// The big argument that is being received, after [`Step::Big`].
+    pub fn big(&mut self) -> Option<&mut Big> {
+        self.receiving.as_mut()
+    }
+
+    /// Forgets an unfinished request and starts at the head of the buffer again.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.stage = Stage::Start;
+        self.at = 0;
+        self.searched = 0;
+        self.spans.clear();
+        if self.spans.capacity() > KEPT_SPANS {
+            self.spans.shrink_to(KEPT_SPANS);
+        }
+        if self.is_decoded || self.receiving.is_some() || !self.bigs.is_empty() {
+            self.release();
+        }
+    }
+
+    /// Lets go of what only unusual requests take.
+    #[cold]
+    fn release(&mut self) {
+        self.is_decoded = false;
+        self.decoded.clear();
+        self.decoded.shrink_to(KEPT_SCRATCH);
+        self.bigs = Vec::new();
+        self.receiving = None;
+    }
+
+    /// Parses the number of arguments. `None` when arguments follow.
+    #[inline]
+    fn count(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<Step>, ProtocolError> {
+        let (count, next) = match header(buf, 0, self.searched, limits.inline_len) {
+            Header::Number(count, next) => (count, next),
+            Header::Unfinished(searched) => {
+                self.searched = searched;
+                return Ok(Some(Step::Incomplete { want: 1 }));
+            }
+            Header::Invalid => return Err(ProtocolError::MultibulkLength),
+            Header::Endless => return Err(ProtocolError::MultibulkHeader),
+        };
+        if count > i64::try_from(limits.multibulk).unwrap_or(i64::MAX) {
+            return Err(ProtocolError::MultibulkLength);
+        }
+        if limits.unauthenticated && count > UNAUTHENTICATED_MULTIBULK {
+            return Err(ProtocolError::UnauthenticatedMultibulk);
+        }
+        self.remaining = usize::try_from(count).unwrap_or(0);
+        self.at = next;
+        if self.remaining == 0 {
+            self.stage = Stage::Delivered;
+            return Ok(Some(Step::Empty { consumed: next }));
+        }
+        self.stage = Stage::Header;
+        Ok(None)
+    }
+
+    /// Parses arguments for as long as the buffer holds them.
+    fn arguments(&mut self, buf: &[u8], limits: &Limits) -> Result<Step, ProtocolError> {
+        while self.remaining > 0 {
+            let len = match self.stage {
+                Stage::Payload(len) => len,
+                Stage::Behind => {
+                    if let Some(step) = self.adopt(buf) {
+                        return Ok(step);
+                    }
+                    continue;
+                }
+                _ => match self.length(buf, limits)? {
+                    Some(len) => len,
+                    None => return Ok(Step::Incomplete { want: 1 }),
+                },
+            };
+            let have = buf.len().saturating_sub(self.at);
+            // Written without a sum, since a configured limit may be close to the largest integer.
+            if have < len || have - len < 2 {
+                return Ok(self.unfinished(len, have));
+            }
+            self.spans.push(Span::near(self.at, len));
+            self.at += len + 2;
+            self.stage = Stage::Header;
+            self.remaining -= 1;
+        }
+        self.stage = Stage::Delivered;
+        Ok(Step::Request { consumed: self.at })
+    }
+
+    /// Parses the header of an argument. `None` when it is unfinished.
+    #[inline]
+    fn length(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
+        let parsed = header(buf, self.at, self.searched, limits.inline_len);
+        if let Header::Unfinished(searched) = parsed {
+            self.searched = searched;
+            return Ok(None);
+        }
+        if let Header::Endless = parsed {
+            return Err(ProtocolError::BulkHeader);
+        }
+        match buf.get(self.at) {
+            Some(b'$') => {}
+            other => {
+                return Err(ProtocolError::ExpectedDollar(
+                    other.copied().unwrap_or(b' '),
+                ));
+            }
+        }
+        let Header::Number(len, next) = parsed else {
+            return Err(ProtocolError::BulkLength);
+        };
+        let Some(bytes) = usize::try_from(len)
+            .ok()
+            .filter(|bytes| *bytes <= limits.bulk_len)
+        else {
+            return Err(ProtocolError::BulkLength);
+        };
+        if limits.unauthenticated && len > UNAUTHENTICATED_BULK {
+            return Err(ProtocolError::UnauthenticatedBulk);
+        }
+        self.at = next;
+        Ok(Some(bytes))
+    }
+
+    /// What to do about a payload of which only `have` bytes, its line end included, are in the buffer.
+    #[cold]
+    fn unfinished(&mut self, len: usize, have: usize) -> Step {
+        if len < BIG || have >= len {
+            self.stage = Stage::Payload(len);
+            return Step::Incomplete {
+                want: len - have.min(len) + 2 - have.saturating_sub(len),
+            };
+        }
+        self.stage = Stage::Behind;
+        self.receiving = Some(Big::new(len));
+        Step::Big { keep: self.at }
+    }
+
+    /// Makes the received big argument one of the arguments. `None` when the next one can be parsed.
+    #[cold]
+    fn adopt(&mut self, buf: &[u8]) -> Option<Step> {
+        if self.receiving.as_ref().is_some_and(|big| big.missing() > 0) {
+            return Some(Step::Big { keep: self.at });
+        }
+        let have = buf.len().saturating_sub(self.at);
+        if have < 2 {
+            return Some(Step::Incomplete { want: 2 - have });
+        }
+        if let Some(big) = self.receiving.take() {
+            let data = Bytes::from(big.finish());
+            self.spans.push(Span::far(self.bigs.len(), data.len()));
+            self.bigs.push(data);
+        }
+        self.at += 2;
+        self.stage = Stage::Header;
+        self.remaining -= 1;
+        None
+    }
+
+    /// Parses an inline command.
+    fn inline(&mut self, buf: &[u8], limits: &Limits) -> Result<Step, ProtocolError> {
+        let Some(end) = find(buf, b'\n', self.searched, limits.inline_len) else {
+            if buf.len() > limits.inline_len {
+                return Err(ProtocolError::InlineLength);
+            }
+            self.searched = buf.len();
+            return Ok(Step::Incomplete { want: 1 });
+        };
+        let line = &buf[..end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.is_decoded = inline::split(line, &mut self.spans, &mut self.decoded)
+            .map_err(|inline::Unbalanced| ProtocolError::UnbalancedQuotes)?;
+        self.stage = Stage::Delivered;
+        let consumed = end + 1;
+        Ok(if self.spans.is_empty() {
+            Step::Empty { consumed }
+        } else {
+            Step::Request { consumed }
+        })
+    }
+}
+
+/// A type byte and a number up to the end of the line.
+enum Header {
+    /// The number, and the offset behind the line.
+    Number(i64, usize),
+    /// The line is not finished. It has no CR before this offset.
+    Unfinished(usize),
+    /// It is no number.
+    Invalid,
+    /// The line is longer than it may be.
+    Endless,
+}
+
+/// Parses the header at the offset `at`. The line end is searched from `searched` on.
+#[inline]
+fn header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
+    let mut number = 0;
+    // One to nine digits without a leading zero, or a single zero: nearly all headers there are.
+    for (index, &byte) in buf
+        .get(at + 1..)
+        .unwrap_or_default()
+        .iter()
+        .take(10)
+        .enumerate()
+    {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let next = at + index + 3;
+            if byte == b'\r' && index > 0 && next <= buf.len() {
+                return Header::Number(number, next);
+            }
+            break;
+        }
+        if index > 0 && number == 0 {
+            break;
+        }
+        number = number * 10 + i64::from(digit);
+    }
+    unusual_header(buf, at, searched, limit)
+}
+
+/// [`header`] for everything else.
+#[cold]
+fn unusual_header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
+    let rest = buf.get(at..).unwrap_or_default();
+    let Some(end) = find(rest, b'\r', searched.saturating_sub(at), limit) else {
+        return if rest.len() > limit {
+            Header::Endless
+        } else {
+            Header::Unfinished(buf.len())
+        };
+    };
+    if end + 2 > rest.len() {
+        return Header::Unfinished(at + end);
+    }
+    match rest.get(1..end).and_then(number::parse_i64) {
+        Some(number) => Header::Number(number, at + end + 2),
+        None => Header::Invalid,
+    }
+}
+
+/// The offset of the first `byte` in `buf`, if it is at most `limit`. The bytes before `from` are known to be others.
+///
+/// The limit makes an overlong line an error wherever the pieces in which it arrives are cut.
+fn find(buf: &[u8], byte: u8, from: usize, limit: usize) -> Option<usize> {
+    let end = buf.len().min(limit.saturating_add(1));
+    let found = buf
+        .get(from..end)?
+        .iter()
+        .position(|other| *other == byte)?;
+    Some(from + found)
+}

@@ -1,0 +1,68 @@
+//! The state of one client, and the registry of all of them.
+
+mod registry;
+
+pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
+
+use std::sync::Arc;
+
+use crate::protocol::Version;
+
+/// Whether replies reach the client (`CLIENT REPLY`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// They do.
+    #[default]
+    On,
+    /// None does until `CLIENT REPLY ON`.
+    Off,
+    /// That of the next command does not.
+    SkipNext,
+    /// That of this command does not.
+    Skip,
+}
+
+/// What one connection's commands see of it and change.
+pub struct Client {
+    /// The protocol in force.
+    pub version: Version,
+    /// The selected database.
+    pub database: usize,
+    /// Whether commands are allowed: no password is needed, or it was given.
+    pub authenticated: bool,
+    /// Whether replies are sent.
+    pub reply_mode: ReplyMode,
+    /// Close the connection when what is in the output buffer was sent.
+    pub close_after_reply: bool,
+    /// Do not set the access clock of keys (`CLIENT NO-TOUCH`).
+    pub no_touch: bool,
+    /// What other clients see of this one.
+    pub info: Arc<ClientInfo>,
+}
+
+impl Client {
+    /// A client that has just connected.
+    pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Self {
+        Client {
+            version: Version::Resp2,
+            database: 0,
+            authenticated,
+            reply_mode: ReplyMode::On,
+            close_after_reply: false,
+            no_touch: false,
+            info,
+        }
+    }
+
+    /// Selects a database.
+    pub fn select(&mut self, database: usize) {
+        self.database = database;
+        self.info.set_database(database);
+    }
+
+    /// Sets the protocol.
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+        self.info.set_version(version);
+    }
+}

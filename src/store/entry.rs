@@ -1,0 +1,532 @@
+//! Access to keys: [`Store`] is a worker's view of one database at one moment, [`Entry`] one key of it, locked.
+
+use std::ptr::NonNull;
+
+use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
+
+use super::enter::Local;
+use super::keyspace::{Delta, Keyspace};
+use super::object::{Kind, LongString, Object};
+use super::record::{EMBEDDED_MAX, Payload, Record, Value};
+use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
+use crate::protocol::number;
+
+/// One worker's view of one database at one moment.
+#[derive(Clone, Copy)]
+pub struct Store<'a> {
+    pub(super) keyspace: &'a Keyspace,
+    pub(super) local: &'a Local,
+    /// The database in use.
+    pub database: usize,
+    /// Milliseconds of Unix time at which the command runs: keys past it are gone.
+    pub now_ms: u64,
+}
+
+/// What becomes of a key's time to live when its value changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// It stays as it is.
+    Keep,
+    /// The key lives on for ever.
+    Clear,
+    /// The key expires at this millisecond of Unix time.
+    At(u64),
+}
+
+/// A value and its time to live, out of the keyspace: what `RENAME`, `MOVE` and `COPY` carry.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The value.
+    pub value: OwnedValue,
+    /// When it expires, in milliseconds of Unix time.
+    pub expiry: Option<u64>,
+}
+
+/// A value that belongs to nobody else.
+#[derive(Clone, Debug)]
+pub enum OwnedValue {
+    /// A string short enough for a record; whether it was changed in place.
+    Embedded(Box<[u8]>, bool),
+    /// A string kept as an integer.
+    Integer(i64),
+    /// Any other value.
+    Boxed(Box<Object>),
+}
+
+impl<'a> Store<'a> {
+    /// The view of `worker` on `database` at `now_ms`.
+    pub fn new(keyspace: &'a Keyspace, local: &'a Local, database: usize, now_ms: u64) -> Self {
+        Store { keyspace, local, database, now_ms }
+    }
+
+    /// The keyspace behind the view.
+    pub fn keyspace(&self) -> &'a Keyspace {
+        self.keyspace
+    }
+
+    /// The same view on another database.
+    pub fn select(&self, database: usize) -> Store<'a> {
+        Store { database, ..*self }
+    }
+
+    #[inline]
+    fn locate(&self, key: &[u8]) -> (u64, u32, &'a Map) {
+        debug_assert!(self.local.is_inside(), "access outside an entry");
+        let (hash, shard) = self.local.route(self.keyspace, key);
+        (hash, shard, &self.keyspace.database(self.database).maps[shard as usize])
+    }
+
+    /// The second of the access clock.
+    #[inline]
+    fn clock(&self) -> u32 {
+        (self.now_ms / 1000) as u32
+    }
+
+    /// Reads a key under its shared lock, as a command of a client does: the access clock is set. A key past its time is
+    /// not there. `read` must not touch the store.
+    #[inline]
+    pub fn read<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
+        let clock = self.clock();
+        self.peek(key, |record| {
+            if let Some(record) = record {
+                record.set_access(clock);
+            }
+            read(record)
+        })
+    }
+
+    /// Reads a key without setting its access clock, as `TTL`, `TYPE` and `OBJECT` do.
+    #[inline]
+    pub fn peek<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
+        let (hash, _, map) = self.locate(key);
+        let mut read = Some(read);
+        let mut expired = false;
+        let result = map.read_sync(&Lookup { hash, key }, |slot, ()| {
+            let record = slot.record()?;
+            expired = record.is_expired(self.now_ms);
+            if expired {
+                return None;
+            }
+            read.take().map(|read| read(Some(record)))
+        });
+        if let Some(Some(result)) = result {
+            return result;
+        }
+        if expired {
+            self.remove_expired(key);
+        }
+        match read.take() {
+            Some(read) => read(None),
+            None => unreachable!("the reader ran only if it gave a result"),
+        }
+    }
+
+    /// Removes a key that a read found past its time.
+    #[cold]
+    fn remove_expired(&self, key: &[u8]) {
+        // Opening an entry removes an expired record.
+        self.update(key, |_| ());
+    }
+
+    /// Opens a key under its exclusive lock, to read and change it. A key past its time is removed first. `update` must
+    /// not touch the store.
+    #[inline]
+    pub fn update<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
+        let (hash, shard, map) = self.locate(key);
+        let probe = Probe { hash, key: Some(key) };
+        let place = match map.entry_sync(Slot::probing(&probe)) {
+            MapEntry::Occupied(entry) => Place::Occupied(entry),
+            MapEntry::Vacant(entry) => Place::Vacant(entry),
+        };
+        let mut entry = Entry::new(*self, key, (hash, shard), place);
+        let result = update(&mut entry);
+        entry.finish();
+        result
+    }
+
+    /// Whether the key is there.
+    pub fn exists(&self, key: &[u8]) -> bool {
+        self.peek(key, |record| record.is_some())
+    }
+
+    /// Removes a key; whether it was there.
+    pub fn remove(&self, key: &[u8]) -> bool {
+        let (hash, shard, map) = self.locate(key);
+        // A look-up that finds nothing is the cheaper half of DEL; it needs no probe.
+        let Some(found) = map.get_sync(&Lookup { hash, key }) else { return false };
+        let mut entry = Entry::new(*self, key, (hash, shard), Place::Occupied(found));
+        let removed = entry.remove();
+        entry.finish();
+        removed
+    }
+
+    /// Counts a change of the keyspace, as `rdb_changes_since_last_save` reports it.
+    pub fn changed(&self) {
+        self.keyspace.note_changes(self.local.worker, 1);
+    }
+}
+
+type Occupied<'a> = OccupiedEntry<'a, Slot, (), KeyHasher>;
+
+enum Place<'a> {
+    Occupied(Occupied<'a>),
+    Vacant(VacantEntry<'a, Slot, (), KeyHasher>),
+    /// The key was removed, and its lock is given back.
+    Removed(&'a Map),
+}
+
+/// One key, locked exclusively.
+pub struct Entry<'a> {
+    store: Store<'a>,
+    key: &'a [u8],
+    hash: u64,
+    shard: u32,
+    place: Place<'a>,
+    /// Bytes of the boxed object when it was handed out to be changed.
+    object_bytes: usize,
+    /// The key is past its time: it counts as absent, and gives way to what is set or goes when the entry closes.
+    expired: bool,
+    delta: Delta,
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    fn new(store: Store<'a>, key: &'a [u8], (hash, shard): (u64, u32), place: Place<'a>) -> Self {
+        let mut entry =
+            Entry { store, key, hash, shard, place, object_bytes: 0, expired: false, delta: Delta::default() };
+        entry.expired = entry.stored().is_some_and(|record| record.is_expired(store.now_ms));
+        entry
+    }
+
+    /// The record in the slot, even past its time.
+    #[inline]
+    fn stored(&self) -> Option<Record<'_>> {
+        match &self.place {
+            Place::Occupied(entry) => entry.key().record(),
+            _ => None,
+        }
+    }
+
+    /// The key's record, if the key is there.
+    #[inline]
+    pub fn record(&self) -> Option<Record<'_>> {
+        if self.expired { None } else { self.stored() }
+    }
+
+    /// The key's value, if it is there, with its access clock set.
+    #[inline]
+    pub fn value(&self) -> Option<Value<'_>> {
+        let record = self.record()?;
+        record.set_access(self.store.clock());
+        Some(record.value())
+    }
+
+    /// When the key expires, in milliseconds of Unix time.
+    pub fn expiry(&self) -> Option<u64> {
+        self.record().and_then(Record::expiry)
+    }
+
+    /// The type of the value.
+    pub fn kind(&self) -> Option<Kind> {
+        self.record().map(Record::kind)
+    }
+
+    /// Sets a string from its bytes, choosing the cheapest way to keep it.
+    #[inline]
+    pub fn set_string(&mut self, bytes: &[u8], ttl: Ttl) {
+        if bytes.len() <= 20
+            && let Some(value) = number::parse_i64(bytes)
+        {
+            self.put(Payload::Integer(value), ttl);
+        } else if bytes.len() <= EMBEDDED_MAX {
+            self.put(Payload::Embedded { bytes, raw: false }, ttl);
+        } else {
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.to_vec().into()))), ttl);
+        }
+    }
+
+    /// Sets a string that the caller owns: a long one is kept without a copy.
+    pub fn set_owned(&mut self, string: LongString, ttl: Ttl) {
+        if string.len() <= EMBEDDED_MAX {
+            return self.set_string(&string, ttl);
+        }
+        self.put(Payload::Boxed(Box::new(Object::String(string))), ttl);
+    }
+
+    /// Sets a short string as changed in place (`APPEND`, `SETRANGE`): it is never kept as an integer.
+    pub fn set_raw(&mut self, bytes: Vec<u8>, ttl: Ttl) {
+        if bytes.len() <= EMBEDDED_MAX {
+            self.put(Payload::Embedded { bytes: &bytes, raw: true }, ttl);
+        } else {
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.into()))), ttl);
+        }
+    }
+
+    /// Sets a string that is an integer.
+    #[inline]
+    pub fn set_integer(&mut self, value: i64, ttl: Ttl) {
+        self.put(Payload::Integer(value), ttl);
+    }
+
+    /// Sets a value of any other type.
+    pub fn set_object(&mut self, object: Object, ttl: Ttl) {
+        self.put(Payload::Boxed(Box::new(object)), ttl);
+    }
+
+    /// Sets what was taken elsewhere, with its time to live.
+    pub fn set_parcel(&mut self, parcel: Parcel) {
+        let ttl = parcel.expiry.map_or(Ttl::Clear, Ttl::At);
+        match parcel.value {
+            OwnedValue::Embedded(bytes, raw) => self.put(Payload::Embedded { bytes: &bytes, raw }, ttl),
+            OwnedValue::Integer(value) => self.put(Payload::Integer(value), ttl),
+            OwnedValue::Boxed(object) => self.put(Payload::Boxed(object), ttl),
+        }
+    }
+
+    /// A copy of the value with its time to live.
+    pub fn copy(&self) -> Option<Parcel> {
+        let record = self.record()?;
+        let value = match record.value() {
+            Value::Embedded { bytes, raw } => OwnedValue::Embedded(bytes.into(), raw),
+            Value::Integer(value) => OwnedValue::Integer(value),
+            Value::Boxed(object) => OwnedValue::Boxed(Box::new(object.clone())),
+        };
+        Some(Parcel { value, expiry: record.expiry() })
+    }
+
+    /// Removes the key and hands its value out, without a copy where it has an allocation of its own.
+    pub fn take(&mut self) -> Option<Parcel> {
+        let record = self.record()?;
+        if !matches!(record.value(), Value::Boxed(_)) {
+            let parcel = self.copy();
+            self.remove();
+            return parcel;
+        }
+        let expiry = record.expiry();
+        self.uncount_record();
+        let slot = self.unlink()?;
+        let record = slot.into_record()?;
+        // SAFETY: the record left the map with its slot, so it is ours; it is boxed.
+        let object = unsafe { Record::unbox(record) };
+        Some(Parcel { value: OwnedValue::Boxed(object), expiry })
+    }
+
+    /// Removes the key; whether it was there.
+    pub fn remove(&mut self) -> bool {
+        if self.record().is_none() {
+            return false;
+        }
+        self.uncount_record();
+        drop(self.unlink());
+        true
+    }
+
+    /// Sets or clears the time to live of a key that is there.
+    pub fn set_expiry(&mut self, expiry: Option<u64>) {
+        let Some(record) = self.record() else { return };
+        match (record.expiry(), expiry) {
+            (None, None) => (),
+            (Some(old), Some(new)) => {
+                if old != new {
+                    // SAFETY: this entry holds the exclusive lock.
+                    unsafe { record.set_expiry(new) };
+                    self.arm(new);
+                }
+            }
+            _ => self.rebuild(expiry),
+        }
+    }
+
+    /// The boxed object, to change it in place. The entry counts afterwards what it grew or shrank.
+    pub fn object_mut(&mut self) -> Option<&mut Object> {
+        let clock = self.store.clock();
+        let record = self.record()?;
+        let before = match record.value() {
+            Value::Boxed(object) => object.memory(),
+            _ => return None,
+        };
+        record.set_access(clock);
+        // Called twice, the second call's `before` holds what the first changed, so only the first counts.
+        if self.object_bytes == 0 {
+            self.object_bytes = before;
+        }
+        let Place::Occupied(entry) = &self.place else { return None };
+        // SAFETY: this entry holds the exclusive lock, and the borrow of `self` covers that of the object.
+        entry.key().record().and_then(|record| unsafe { record.object_mut() })
+    }
+
+    /// Replaces the record by one with another presence of an expiry, keeping the value.
+    fn rebuild(&mut self, expiry: Option<u64>) {
+        let Place::Occupied(entry) = &self.place else { return };
+        let Some(record) = entry.key().record() else { return };
+        let access = record.access();
+        let fresh = match record.value() {
+            Value::Embedded { bytes, raw } => Record::build(self.key, expiry, Payload::Embedded { bytes, raw }),
+            Value::Integer(value) => Record::build(self.key, expiry, Payload::Integer(value)),
+            Value::Boxed(_) => {
+                // The object moves over to the new record, so the old one is taken apart first.
+                let Some(parcel) = self.take() else { return };
+                let OwnedValue::Boxed(object) = parcel.value else { return };
+                self.insert(Payload::Boxed(object), expiry);
+                return;
+            }
+        };
+        self.swap_record(fresh, access);
+    }
+
+    /// Writes a value: in place where the record allows it, else as a new record in the place of the old.
+    #[inline]
+    fn put(&mut self, payload: Payload<'_>, ttl: Ttl) {
+        let Some(record) = self.record() else {
+            let expiry = match ttl {
+                Ttl::At(due) => Some(due),
+                _ => None,
+            };
+            return self.insert(payload, expiry);
+        };
+        let old = record.expiry();
+        let expiry = match ttl {
+            Ttl::Keep => old,
+            Ttl::Clear => None,
+            Ttl::At(due) => Some(due),
+        };
+        // SAFETY: this entry holds the exclusive lock, and no borrow of the value is alive: `payload` is the caller's.
+        if old.is_some() == expiry.is_some() && unsafe { record.overwrite(&payload) } {
+            record.set_access(self.store.clock());
+            if old != expiry {
+                self.set_expiry(expiry);
+            }
+            return;
+        }
+        let fresh = Record::build(self.key, expiry, payload);
+        self.swap_record(fresh, self.store.clock());
+        if let Some(due) = expiry
+            && old != expiry
+        {
+            self.arm(due);
+        }
+    }
+
+    fn insert(&mut self, payload: Payload<'_>, expiry: Option<u64>) {
+        let fresh = Record::build(self.key, expiry, payload);
+        let placeholder = Place::Removed(self.map());
+        let entry = match std::mem::replace(&mut self.place, placeholder) {
+            Place::Vacant(vacant) => {
+                // SAFETY: the vacant entry holds the bucket's exclusive lock; its slot is a probe, which owns nothing.
+                unsafe { vacant.key().replace(fresh) };
+                vacant.insert_entry(())
+            }
+            Place::Removed(map) => {
+                let probe = Probe { hash: self.hash, key: Some(self.key) };
+                match map.entry_sync(Slot::probing(&probe)) {
+                    MapEntry::Vacant(vacant) => {
+                        // SAFETY: as above.
+                        unsafe { vacant.key().replace(fresh) };
+                        vacant.insert_entry(())
+                    }
+                    MapEntry::Occupied(entry) => {
+                        // Another worker set the key after this entry removed it: the later write wins.
+                        self.place = Place::Occupied(entry);
+                        self.swap_record(fresh, self.store.clock());
+                        return self.arm_if(expiry);
+                    }
+                }
+            }
+            occupied @ Place::Occupied(_) => {
+                // The key that is there is past its time, and gives way.
+                self.place = occupied;
+                self.note_expired();
+                self.swap_record(fresh, self.store.clock());
+                return self.arm_if(expiry);
+            }
+        };
+        if let Some(record) = entry.key().record() {
+            record.set_access(self.store.clock());
+        }
+        self.place = Place::Occupied(entry);
+        self.count_record(1);
+        self.arm_if(expiry);
+    }
+
+    /// Puts `fresh` into the occupied slot and frees the record that was there.
+    fn swap_record(&mut self, fresh: NonNull<u8>, access: u32) {
+        self.uncount_record();
+        if let Place::Occupied(entry) = &self.place {
+            // SAFETY: this entry holds the exclusive lock; the old record is out of the map and freed once.
+            unsafe {
+                Record::from_raw(fresh).set_access(access);
+                if let Some(old) = entry.key().replace(fresh) {
+                    Record::free(old);
+                }
+            }
+        }
+        self.count_record(1);
+    }
+
+    /// Takes the slot out of the map.
+    fn unlink(&mut self) -> Option<Slot> {
+        let removed = Place::Removed(self.map());
+        match std::mem::replace(&mut self.place, removed) {
+            Place::Occupied(entry) => Some(entry.remove_entry().0),
+            other => {
+                self.place = other;
+                None
+            }
+        }
+    }
+
+    fn map(&self) -> &'a Map {
+        &self.store.keyspace.database(self.store.database).maps[self.shard as usize]
+    }
+
+    fn arm_if(&self, expiry: Option<u64>) {
+        if let Some(due) = expiry {
+            self.arm(due);
+        }
+    }
+
+    fn arm(&self, due_ms: u64) {
+        let timer = self.store.keyspace.timer(due_ms, self.hash, self.shard, self.store.database);
+        self.store.local.wheel.borrow_mut().insert(&timer);
+    }
+
+    /// Adds the record to the counts, or takes it out with `sign` -1.
+    fn count_record(&mut self, sign: i64) {
+        let Some(record) = self.stored() else { return };
+        let (bytes, volatile) = (record.memory() as i64, i64::from(record.expiry().is_some()));
+        self.delta.keys += sign;
+        self.delta.volatile += sign * volatile;
+        self.delta.bytes += sign * bytes;
+    }
+
+    fn uncount_record(&mut self) {
+        self.settle_object();
+        self.count_record(-1);
+    }
+
+    /// Counts what an object grew or shrank since it was handed out.
+    fn settle_object(&mut self) {
+        if self.object_bytes == 0 {
+            return;
+        }
+        let before = std::mem::take(&mut self.object_bytes);
+        if let Some(Value::Boxed(object)) = self.stored().map(Record::value) {
+            self.delta.bytes += object.memory() as i64 - before as i64;
+        }
+    }
+
+    fn note_expired(&mut self) {
+        self.expired = false;
+        self.store.keyspace.note_expired(self.store.local.worker);
+    }
+
+    #[inline]
+    fn finish(&mut self) {
+        if self.expired {
+            self.note_expired();
+            self.remove();
+        }
+        self.settle_object();
+        self.store.keyspace.count(self.store.local.worker, self.store.database, self.delta);
+    }
+}

@@ -1,0 +1,231 @@
+//! The address space of the heap: one reservation, handed out in chunks, with a table of slab entries beside it.
+//!
+//! The table is indexed by the address of a unit. Entries at the head of each chunk would need no table, but all of
+//! them would fall onto the same few sets of the caches, as chunks are 2 MiB apart; in the table they lie densely, a
+//! page for each chunk, and a chunk is all data. Reserved addresses cost nothing until they are touched.
+
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::class::{UNIT, UNIT_SHIFT};
+use super::slab::{CHUNK, Slab};
+
+/// Bytes of the slab table for each chunk.
+const TABLE: usize = CHUNK / UNIT * size_of::<Slab>();
+
+/// The slab table, displaced so that an address's unit number (counted from address zero) is the index.
+static SLABS: AtomicPtr<Slab> = AtomicPtr::new(ptr::null_mut());
+
+/// Chunks that heaps have.
+static CHUNKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether chunks ask for huge pages.
+static HUGE: AtomicBool = AtomicBool::new(false);
+
+/// The reservation, made when the first chunk is asked for.
+static REGION: OnceLock<Option<Region>> = OnceLock::new();
+
+/// What was reserved, and what of it was handed out.
+struct Region {
+    base: *mut u8,
+    table: *mut u8,
+    chunks: usize,
+    pool: Mutex<Pool>,
+}
+
+// SAFETY: the pointers are to memory that stays for the whole run; handing it out is ordered by the mutex.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// Which chunks no heap has, by number.
+struct Pool {
+    /// All chunks from this one on were never accessible.
+    fresh: usize,
+    /// Chunks that came back. Their memory is given back; their addresses stay accessible, because taking that away
+    /// too would cut the mapping in pieces, of which the kernel allows only so many.
+    returned: Vec<usize>,
+}
+
+/// Says whether chunks that are taken from now on ask for huge pages.
+pub(super) fn set_huge(huge: bool) {
+    HUGE.store(huge, Ordering::Relaxed);
+}
+
+/// Whether chunks ask for huge pages.
+pub(super) fn huge() -> bool {
+    HUGE.load(Ordering::Relaxed)
+}
+
+/// Bytes of the chunks that heaps have.
+pub(super) fn mapped() -> u64 {
+    CHUNKS.load(Ordering::Relaxed) * CHUNK as u64
+}
+
+/// The entry of the unit in which `at` lies, an address inside a chunk.
+#[inline(always)]
+pub(super) fn slab_at(at: *const u8) -> *const Slab {
+    SLABS.load(Ordering::Relaxed).wrapping_add(at.addr() >> UNIT_SHIFT)
+}
+
+/// A chunk's address. `None` if there is no memory or no reserved address left.
+pub(super) fn take(huge: bool) -> Option<*mut u8> {
+    let region = REGION.get_or_init(Region::reserve).as_ref()?;
+    let mut pool = region.pool.lock();
+    let number = match pool.returned.pop() {
+        Some(number) => number,
+        None if pool.fresh < region.chunks && region.open(pool.fresh) => {
+            pool.fresh += 1;
+            pool.fresh - 1
+        }
+        None => return None,
+    };
+    drop(pool);
+    CHUNKS.fetch_add(1, Ordering::Relaxed);
+    let base = region.base.wrapping_add(number * CHUNK);
+    // SAFETY: the chunk is mapped and nobody else has it.
+    unsafe { system::prefer_huge(base, CHUNK, huge) };
+    Some(base)
+}
+
+/// Takes a chunk back.
+///
+/// # Safety
+/// `base` came from [`take`], and nobody uses the chunk any more.
+pub(super) unsafe fn give(base: *mut u8) {
+    let Some(Some(region)) = REGION.get() else {
+        return;
+    };
+    // SAFETY: the caller promises that nobody uses the chunk.
+    unsafe { discard(base, CHUNK) };
+    CHUNKS.fetch_sub(1, Ordering::Relaxed);
+    region.pool.lock().returned.push((base.addr() - region.base.addr()) / CHUNK);
+}
+
+/// Asks for huge pages on a chunk that was taken without.
+///
+/// # Safety
+/// `base` came from [`take`] and was not given back.
+pub(super) unsafe fn upgrade(base: *mut u8) {
+    // SAFETY: the chunk is mapped; the advice does not change what it holds.
+    unsafe { system::prefer_huge(base, CHUNK, true) };
+}
+
+/// Gives the memory behind `bytes` at `start` back to the system. The addresses stay accessible and read as zero.
+///
+/// # Safety
+/// The range lies in a chunk that was taken, and nobody needs what it holds.
+pub(super) unsafe fn discard(start: *mut u8, bytes: usize) {
+    // SAFETY: that is what the caller promises.
+    unsafe { system::discard(start, bytes) };
+}
+
+impl Region {
+    /// Reserves addresses for four times the machine's memory; less if a limit forbids that.
+    fn reserve() -> Option<Self> {
+        let mut chunks = system::memory().saturating_mul(4).clamp(64 << 30, 64 << 40).next_power_of_two() / CHUNK;
+        if cfg!(miri) {
+            chunks = 24;
+        }
+        // A limit on a process's addresses (`ulimit -v`) may leave room for a smaller region.
+        let (start, chunks) = loop {
+            // One chunk more, so that chunks can be aligned.
+            match system::reserve((chunks + 1) * CHUNK + chunks * TABLE) {
+                Some(start) => break (start, chunks),
+                None if chunks > 64 => chunks /= 2,
+                None => return None,
+            }
+        };
+        let base = start.map_addr(|addr| addr.next_multiple_of(CHUNK));
+        let table = base.wrapping_add(chunks * CHUNK);
+        let displaced = table.cast::<Slab>().wrapping_sub(base.addr() >> UNIT_SHIFT);
+        SLABS.store(displaced, Ordering::Relaxed);
+        Some(Self { base, table, chunks, pool: Mutex::new(Pool { fresh: 0, returned: Vec::new() }) })
+    }
+
+    /// Makes chunk `number` and its part of the table accessible.
+    fn open(&self, number: usize) -> bool {
+        let (chunk, slabs) = (self.base.wrapping_add(number * CHUNK), self.table.wrapping_add(number * TABLE));
+        // SAFETY: both lie in the reservation, and widening the access to them harms nobody.
+        unsafe { system::open(chunk, CHUNK) && system::open(slabs, TABLE) }
+    }
+}
+
+/// The calls into the operating system.
+#[cfg(not(miri))]
+mod system {
+    use std::ptr;
+
+    /// Bytes of memory that the machine has; zero if it does not say.
+    pub(super) fn memory() -> usize {
+        // SAFETY: reads a figure.
+        let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+        usize::try_from(pages).unwrap_or(0).saturating_mul(page())
+    }
+
+    /// Bytes in a page.
+    fn page() -> usize {
+        // SAFETY: reads a figure.
+        usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+    }
+
+    /// Addresses for `bytes`, without access and without memory behind them.
+    pub(super) fn reserve(bytes: usize) -> Option<*mut u8> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
+        (start != libc::MAP_FAILED).then_some(start.cast())
+    }
+
+    /// Allows access to `bytes` at `start`; whole pages around them.
+    ///
+    /// # Safety
+    /// The range and the pages around it lie in the reservation.
+    pub(super) unsafe fn open(start: *mut u8, bytes: usize) -> bool {
+        let before = start.addr() % page();
+        let (from, length) = (start.wrapping_sub(before), (before + bytes).next_multiple_of(page()));
+        // SAFETY: that is what the caller promises.
+        unsafe { libc::mprotect(from.cast(), length, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+    }
+
+    /// Asks for huge pages, or for none even if they are the machine's default. It is advice: failure changes nothing.
+    ///
+    /// # Safety
+    /// The range is mapped.
+    pub(super) unsafe fn prefer_huge(start: *mut u8, bytes: usize, huge: bool) {
+        let advice = if huge { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+        // SAFETY: this advice does not change what the memory holds.
+        unsafe { libc::madvise(start.cast(), bytes, advice) };
+    }
+
+    /// Gives memory back.
+    ///
+    /// # Safety
+    /// The range is mapped, and nobody needs what it holds.
+    pub(super) unsafe fn discard(start: *mut u8, bytes: usize) {
+        // SAFETY: that is what the caller promises.
+        unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
+    }
+}
+
+/// The same for the interpreter that checks this code's use of memory, which has no such calls.
+#[cfg(miri)]
+mod system {
+    use std::alloc::{Layout, alloc_zeroed};
+
+    pub(super) fn memory() -> usize {
+        0
+    }
+    pub(super) fn reserve(bytes: usize) -> Option<*mut u8> {
+        // SAFETY: the size is above zero.
+        Some(unsafe { alloc_zeroed(Layout::from_size_align(bytes, super::CHUNK).ok()?) })
+    }
+    pub(super) unsafe fn open(_: *mut u8, _: usize) -> bool {
+        true
+    }
+    pub(super) unsafe fn prefer_huge(_: *mut u8, _: usize, _: bool) {}
+    pub(super) unsafe fn discard(_: *mut u8, _: usize) {}
+}

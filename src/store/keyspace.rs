@@ -1,0 +1,303 @@
+//! The keyspace: shards of maps, the gate before them, and the counts.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+
+use super::gate::Gate;
+use super::slot::{KeyHasher, Map};
+use super::wheel::Timer;
+
+/// Slots of the key space, as in Redis Cluster.
+pub const SLOTS: usize = 16384;
+
+/// How large a keyspace is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Databases that `SELECT` reaches.
+    pub databases: usize,
+    /// Shards: a power of two from 1 to [`SLOTS`].
+    pub shards: usize,
+    /// Threads that enter it, numbered from 0.
+    pub workers: usize,
+}
+
+/// All keys of all databases.
+pub struct Keyspace {
+    pub(super) hasher: KeyHasher,
+    pub(super) gate: Gate,
+    databases: Box<[AtomicPtr<Database>]>,
+    /// Which shard a slot belongs to, by the slot's upper bits.
+    route: Box<[u16]>,
+    shards: usize,
+    /// Counts of each worker over each database, `database * workers + worker`.
+    counts: Box<[Counts]>,
+    /// Changes since start, each worker's own.
+    dirty: Box<[Dirty]>,
+    /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: AtomicBool,
+}
+
+/// The maps of one database, one a shard.
+pub(super) struct Database {
+    pub maps: Box<[Map]>,
+}
+
+/// What one worker added to and took from one database. Only that worker writes; the sum over workers is the count.
+#[repr(align(64))]
+#[derive(Default)]
+pub(super) struct Counts {
+    keys: AtomicI64,
+    volatile: AtomicI64,
+    bytes: AtomicI64,
+}
+
+#[repr(align(64))]
+#[derive(Default)]
+struct Dirty {
+    changes: AtomicU64,
+    expired: AtomicU64,
+}
+
+/// The counts of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Keys, those past their time but not yet removed included.
+    pub keys: u64,
+    /// Keys with a time to live.
+    pub volatile: u64,
+    /// Bytes of records and values, as the allocator counts them, without the tables.
+    pub bytes: u64,
+}
+
+/// A change of a worker's counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delta {
+    pub keys: i64,
+    pub volatile: i64,
+    pub bytes: i64,
+}
+
+impl Keyspace {
+    /// An empty keyspace.
+    pub fn new(shape: Shape) -> Self {
+        let shards = shape.shards.clamp(1, SLOTS).next_power_of_two();
+        let hasher = KeyHasher::random();
+        Keyspace {
+            hasher,
+            gate: Gate::new(shards, shape.workers),
+            databases: (0..shape.databases).map(|_| AtomicPtr::new(Database::boxed(shards, hasher))).collect(),
+            route: routes(shards),
+            shards,
+            counts: (0..shape.databases * shape.workers).map(|_| Counts::default()).collect(),
+            dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
+            active_expire: AtomicBool::new(true),
+        }
+    }
+
+    /// Databases.
+    pub fn databases(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Shards.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Threads that may enter.
+    pub fn workers(&self) -> usize {
+        self.gate.workers()
+    }
+
+    /// The slot of a key outside cluster mode: from the hash of its hash tag, if it has one, else of the key.
+    #[inline]
+    pub(super) fn shard_of(&self, key: &[u8], hash: u64) -> u32 {
+        let hash = match crate::protocol::hash_tag(key) {
+            Some(tag) => self.hasher.hash(tag),
+            None => hash,
+        };
+        let slot = (hash >> 8) as usize & (SLOTS - 1);
+        u32::from(self.route[slot * self.route.len() / SLOTS])
+    }
+
+    /// The maps of a database. The caller is inside the gate, so no flush replaces them meanwhile.
+    #[inline]
+    pub(super) fn database(&self, database: usize) -> &Database {
+        // SAFETY: the pointer came from Box::into_raw; it is replaced only under a global entry, and the caller is inside.
+        unsafe { &*self.databases[database].load(Ordering::Acquire) }
+    }
+
+    /// Puts an empty database in the place of `database`. The caller is inside globally.
+    pub(super) fn take_database(&self, database: usize) -> Box<Database> {
+        let fresh = Database::boxed(self.shards, self.hasher);
+        let old = self.databases[database].swap(fresh, Ordering::AcqRel);
+        for worker in 0..self.workers() {
+            self.counts[database * self.workers() + worker].clear();
+        }
+        // SAFETY: the pointer came from Box::into_raw, nobody else has it any more, and nobody is inside to use it.
+        unsafe { Box::from_raw(old) }
+    }
+
+    /// Exchanges two databases. The caller is inside globally.
+    pub(super) fn swap_databases(&self, a: usize, b: usize) {
+        let first = self.databases[a].load(Ordering::Acquire);
+        let second = self.databases[b].swap(first, Ordering::AcqRel);
+        self.databases[a].store(second, Ordering::Release);
+        for worker in 0..self.workers() {
+            self.counts[a * self.workers() + worker].swap(&self.counts[b * self.workers() + worker]);
+        }
+    }
+
+    #[inline]
+    pub(super) fn count(&self, worker: usize, database: usize, delta: Delta) {
+        self.counts[database * self.workers() + worker].add(delta);
+    }
+
+    #[inline]
+    pub(super) fn note_changes(&self, worker: usize, changes: u64) {
+        bump(&self.dirty[worker].changes, changes);
+    }
+
+    #[inline]
+    pub(super) fn note_expired(&self, worker: usize) {
+        bump(&self.dirty[worker].expired, 1);
+    }
+
+    /// Changes of keys since start.
+    pub fn changes(&self) -> u64 {
+        self.dirty.iter().map(|dirty| dirty.changes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Keys that were removed because their time was up, since start or [`Keyspace::reset_stats`].
+    pub fn expired(&self) -> u64 {
+        self.dirty.iter().map(|dirty| dirty.expired.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sets the statistics that `CONFIG RESETSTAT` resets to 0.
+    pub fn reset_stats(&self) {
+        self.dirty.iter().for_each(|dirty| dirty.expired.store(0, Ordering::Relaxed));
+    }
+
+    /// The counts of one database.
+    pub fn totals(&self, database: usize) -> Totals {
+        let of = |range: Range<usize>| {
+            self.counts[range].iter().fold((0, 0, 0), |(keys, volatile, bytes), counts| {
+                let load = |word: &AtomicI64| word.load(Ordering::Relaxed);
+                (keys + load(&counts.keys), volatile + load(&counts.volatile), bytes + load(&counts.bytes))
+            })
+        };
+        let first = database * self.workers();
+        let (keys, volatile, bytes) = of(first..first + self.workers());
+        // Workers' counts are read one after the other, so a sum may be off by what changes meanwhile, even below 0.
+        Totals { keys: keys.max(0) as u64, volatile: volatile.max(0) as u64, bytes: bytes.max(0) as u64 }
+    }
+
+    /// The counts of all databases together.
+    pub fn totals_of_all(&self) -> Totals {
+        (0..self.databases()).fold(Totals::default(), |sum, database| {
+            let one = self.totals(database);
+            Totals { keys: sum.keys + one.keys, volatile: sum.volatile + one.volatile, bytes: sum.bytes + one.bytes }
+        })
+    }
+
+    /// A timer for a key that expires at `due_ms`.
+    pub(super) fn timer(&self, due_ms: u64, hash: u64, shard: u32, database: usize) -> Timer {
+        Timer { due_ms, hash, shard: shard as u16, database: database as u16 }
+    }
+}
+
+impl Drop for Keyspace {
+    fn drop(&mut self) {
+        for database in &self.databases {
+            // SAFETY: the pointer came from Box::into_raw, and nobody else can have the keyspace any more.
+            drop(unsafe { Box::from_raw(database.load(Ordering::Acquire)) });
+        }
+    }
+}
+
+impl Database {
+    fn boxed(shards: usize, hasher: KeyHasher) -> *mut Database {
+        Box::into_raw(Box::new(Database { maps: (0..shards).map(|_| Map::with_hasher(hasher)).collect() }))
+    }
+}
+
+impl Counts {
+    #[inline]
+    fn add(&self, delta: Delta) {
+        for (word, change) in [(&self.keys, delta.keys), (&self.volatile, delta.volatile), (&self.bytes, delta.bytes)] {
+            if change != 0 {
+                word.store(word.load(Ordering::Relaxed) + change, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn clear(&self) {
+        for word in [&self.keys, &self.volatile, &self.bytes] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn swap(&self, other: &Counts) {
+        for (a, b) in [(&self.keys, &other.keys), (&self.volatile, &other.volatile), (&self.bytes, &other.bytes)] {
+            let value = a.load(Ordering::Relaxed);
+            a.store(b.swap(value, Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Adds to a counter that only this thread writes.
+#[inline]
+fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+}
+
+/// Cuts the slots into `shards` contiguous ranges whose sizes grow evenly from two thirds to four thirds of the mean.
+///
+/// Tables double when they fill, so equal shards would all double within moments of one another, and memory per key would
+/// swing by a factor of two; over sizes that span an octave it stays even, and the work of growing spreads out. With
+/// one slot per shard there is nothing to cut.
+fn routes(shards: usize) -> Box<[u16]> {
+    let grain = (shards * 8).min(SLOTS);
+    if shards == SLOTS {
+        return (0..SLOTS).map(|slot| slot as u16).collect();
+    }
+    let n = shards as f64;
+    let boundary = |shard: usize| {
+        let u = shard as f64 / n;
+        ((2.0 * u + u * u) / 3.0 * grain as f64).round() as usize
+    };
+    let mut route = vec![0; grain];
+    for shard in 0..shards {
+        route[boundary(shard)..boundary(shard + 1)].fill(shard as u16);
+    }
+    route.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_contiguous_and_uneven_by_an_octave() {
+        for shards in [1, 2, 16, 64, 1024, 2048, 8192, SLOTS] {
+            let route = routes(shards);
+            assert!(route.is_sorted());
+            let mut sizes = vec![0; shards];
+            route.iter().for_each(|&shard| sizes[shard as usize] += 1);
+            assert!(sizes.iter().all(|&size| size > 0), "{shards}: an empty shard");
+            if (16..=2048).contains(&shards) {
+                let (first, last) = (sizes[0] as f64, sizes[shards - 1] as f64);
+                assert!((1.5..=2.5).contains(&(last / first)), "{shards}: {first} {last}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_with_one_tag_share_a_shard() {
+        let keyspace = Keyspace::new(Shape { databases: 1, shards: 64, workers: 1 });
+        let shard = |key: &[u8]| keyspace.shard_of(key, keyspace.hasher.hash(key));
+        assert_eq!(shard(b"{user}a"), shard(b"x{user}b"));
+        let distinct: std::collections::HashSet<_> = (0..1000).map(|i| shard(format!("key:{i}").as_bytes())).collect();
+        assert_eq!(distinct.len(), 64);
+    }
+}

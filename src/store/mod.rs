@@ -1,0 +1,24 @@
+//! The keyspace: records in shards of maps, and the protocol by which workers share them.
+//!
+//! [`Keyspace`] is the whole; a worker enters what its command needs ([`Keyspace::enter_key`] and its siblings), then
+//! reads and changes keys through its [`Store`]. A key is one [`Record`], one allocation of the [`heap`]; larger values
+//! hang behind it as an [`Object`].
+
+mod enter;
+mod entry;
+mod gate;
+pub mod heap;
+mod keyspace;
+mod object;
+mod record;
+mod slot;
+mod sweep;
+mod wheel;
+
+pub use enter::{Held, Local};
+pub use entry::{Entry, OwnedValue, Parcel, Store, Ttl};
+pub use gate::Busy;
+pub use keyspace::{Keyspace, SLOTS, Shape, Totals};
+pub use object::{Kind, LongString, Object, malloc_size};
+pub use record::{EMBEDDED_MAX, Record, Value};
+pub use sweep::{Cursor, Flushed};

@@ -1,0 +1,122 @@
+//! Values that do not fit into their record.
+
+use bytes::Bytes;
+
+/// The type of a value, as `TYPE` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A string of bytes.
+    String,
+}
+
+impl Kind {
+    /// The name that `TYPE` and `SCAN … TYPE` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+        }
+    }
+}
+
+/// A value behind a record.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A string longer than a record embeds.
+    String(LongString),
+}
+
+impl Object {
+    /// The type of the value.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::String(_) => Kind::String,
+        }
+    }
+
+    /// Bytes that the object takes, as the allocator counts them.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Object::String(string) => string.memory(),
+            }
+    }
+}
+
+/// A string longer than a record embeds: in memory of its own, or in that in which it arrived.
+#[derive(Clone, Debug)]
+pub enum LongString {
+    /// As it was received. The parser's reference goes with its next request, so it is soon the only one.
+    Received(Bytes),
+    /// Growable.
+    Owned(Vec<u8>),
+}
+
+impl LongString {
+    /// The bytes, to change them. What was received becomes growable without a copy if nobody else refers to it.
+    pub fn make_mut(&mut self) -> &mut Vec<u8> {
+        if let LongString::Received(bytes) = self {
+            *self = LongString::Owned(std::mem::take(bytes).into());
+        }
+        match self {
+            LongString::Owned(bytes) => bytes,
+            LongString::Received(_) => unreachable!("it was made growable above"),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            LongString::Received(bytes) => malloc_size(bytes.len()),
+            LongString::Owned(bytes) => malloc_size(bytes.capacity()),
+        }
+    }
+}
+
+impl std::ops::Deref for LongString {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            LongString::Received(bytes) => bytes,
+            LongString::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for LongString {
+    fn from(bytes: Vec<u8>) -> Self {
+        LongString::Owned(bytes)
+    }
+}
+
+impl From<Bytes> for LongString {
+    fn from(bytes: Bytes) -> Self {
+        LongString::Received(bytes)
+    }
+}
+
+/// The class size of a jemalloc allocation of `bytes`: multiples of 16 to 128, then four classes a doubling.
+pub fn malloc_size(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=8 => 8,
+        9..=128 => bytes.next_multiple_of(16),
+        // No allocation is larger than isize::MAX, so the power of two cannot overflow.
+        _ => {
+            let step = bytes.next_power_of_two() / 8;
+            bytes.next_multiple_of(step)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_are_the_allocator_s() {
+        let classes = [(1, 8), (9, 16), (17, 32), (56, 64), (129, 160), (257, 320), (280, 320), (4097, 5120), (14337, 16384)];
+        for (bytes, class) in classes {
+            assert_eq!(malloc_size(bytes), class, "{bytes}");
+        }
+    }
+}

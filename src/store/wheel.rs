@@ -1,0 +1,250 @@
+//! The timing wheel: when the keys of a worker fall due.
+//!
+//! A worker puts an entry in for every time to live that it sets. An entry names no key, only the shard, the database,
+//! 48 bits of the hash, and the due time: 16 bytes. It is stale when its key is gone or got another time to live; a
+//! stale entry is dropped when it fires or when [`Wheel::sweep`] comes by, so re-arming a key costs no search.
+//!
+//! Four levels of 256 slots, of 4 ms, 1 s, 4.4 min and 18.6 h each; a slot of an upper level is spread over the level below
+//! when the time reaches it. What lies beyond (199 days) waits in the last slot and is put in again.
+
+/// Milliseconds of a slot of the lowest level, as a power of two.
+const TICK_BITS: u32 = 2;
+const SLOT_BITS: u32 = 8;
+const SLOTS: usize = 1 << SLOT_BITS;
+const LEVELS: usize = 4;
+
+/// A key's due time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// When, in milliseconds of Unix time.
+    pub due_ms: u64,
+    /// The 40 highest and 8 lowest bits of the key's hash: those by which the map finds it. The rest is 0.
+    pub hash: u64,
+    /// The shard of the key.
+    pub shard: u16,
+    /// The database of the key.
+    pub database: u16,
+}
+
+/// The bits of a hash that a timer keeps.
+const HASH_KEPT: u64 = !(0xffff << 8);
+
+/// A timer in 16 bytes: the due time in 48 bits (year 10889), the hash in 48, shard and database in 16 each.
+#[derive(Clone, Copy)]
+struct Packed(u64, u64);
+
+impl Packed {
+    fn new(timer: &Timer) -> Self {
+        let due = timer.due_ms.min((1 << 48) - 1);
+        Packed(due << 16 | u64::from(timer.shard), (timer.hash & HASH_KEPT) | u64::from(timer.database) << 8)
+    }
+
+    fn timer(self) -> Timer {
+        Timer {
+            due_ms: self.0 >> 16,
+            hash: self.1 & HASH_KEPT,
+            shard: self.0 as u16,
+            database: (self.1 >> 8) as u16,
+        }
+    }
+}
+
+/// The timers of one worker.
+pub struct Wheel {
+    levels: [Box<[Vec<Packed>]>; LEVELS],
+    /// The next tick to fire: all before it has fired.
+    tick: u64,
+    len: usize,
+    /// Timers taken from a slot of which not all have fired yet.
+    firing: Vec<Packed>,
+    /// The next slot to sweep, over all levels.
+    sweep_at: usize,
+}
+
+impl Wheel {
+    /// An empty wheel that starts at `now_ms`.
+    pub fn new(now_ms: u64) -> Self {
+        Wheel {
+            levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
+            tick: now_ms >> TICK_BITS,
+            len: 0,
+            firing: Vec::new(),
+            sweep_at: 0,
+        }
+    }
+
+    /// Timers in the wheel, stale ones included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no timer.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts a timer in.
+    pub fn insert(&mut self, timer: &Timer) {
+        self.len += 1;
+        self.place(Packed::new(timer));
+    }
+
+    fn place(&mut self, packed: Packed) {
+        // A key lives through its due millisecond, so it fires in the tick after it.
+        let tick = ((packed.timer().due_ms + 1) >> TICK_BITS).max(self.tick) + 1;
+        for level in 0..LEVELS {
+            let shift = SLOT_BITS * level as u32;
+            // A timer beyond the level below is never in the present slot of this level, which was already spread.
+            if (tick >> shift) - (self.tick >> shift) < SLOTS as u64 {
+                self.levels[level][(tick >> shift) as usize % SLOTS].push(packed);
+                return;
+            }
+        }
+        let top = SLOT_BITS * (LEVELS as u32 - 1);
+        let last = ((self.tick >> top) + SLOTS as u64 - 1) as usize % SLOTS;
+        self.levels[LEVELS - 1][last].push(packed);
+    }
+
+    /// Advances to `now_ms` and gives every timer that falls due to `fire`, at most `budget` of them. Returns whether
+    /// more are due already.
+    pub fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
+        let end = now_ms >> TICK_BITS;
+        let mut left = budget;
+        loop {
+            while let Some(packed) = self.firing.pop() {
+                self.len -= 1;
+                fire(packed.timer());
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return true;
+                }
+            }
+            self.firing = Vec::new();
+            if self.tick >= end {
+                return false;
+            }
+            if self.len == 0 {
+                self.tick = end;
+                return false;
+            }
+            self.step();
+        }
+    }
+
+    /// Moves on by one tick: spreads the upper slots that begin with it and takes what fires in it.
+    fn step(&mut self) {
+        self.tick += 1;
+        for level in (1..LEVELS).rev() {
+            let shift = SLOT_BITS * level as u32;
+            if self.tick & ((1 << shift) - 1) == 0 {
+                for packed in std::mem::take(&mut self.levels[level][(self.tick >> shift) as usize % SLOTS]) {
+                    self.spread(packed);
+                }
+            }
+        }
+        self.firing = std::mem::take(&mut self.levels[0][self.tick as usize % SLOTS]);
+    }
+
+    /// Puts a timer of an upper slot lower; one that fires in this very tick goes where the step takes it from.
+    fn spread(&mut self, packed: Packed) {
+        let tick = ((packed.timer().due_ms + 1) >> TICK_BITS) + 1;
+        if tick <= self.tick {
+            self.levels[0][self.tick as usize % SLOTS].push(packed);
+        } else {
+            self.place(packed);
+        }
+    }
+
+    /// Drops the stale timers of the next slots until `budget` timers were looked at.
+    pub fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
+        let mut seen = 0;
+        for _ in 0..LEVELS * SLOTS {
+            let at = self.sweep_at % (LEVELS * SLOTS);
+            self.sweep_at = at + 1;
+            let slot = &mut self.levels[at / SLOTS][at % SLOTS];
+            let before = slot.len();
+            slot.retain(|packed| !is_stale(packed.timer()));
+            self.len -= before - slot.len();
+            slot.shrink_to(slot.len() * 2);
+            seen += before;
+            if seen >= budget {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer(due_ms: u64) -> Timer {
+        Timer { due_ms, hash: 0xabcd_ef01_2300_0045, shard: 9, database: 3 }
+    }
+
+    #[test]
+    fn a_timer_keeps_what_finds_its_key() {
+        let t = Timer { due_ms: 1 << 47, hash: u64::MAX, shard: 16383, database: 65535 };
+        assert_eq!(Packed::new(&t).timer(), Timer { hash: HASH_KEPT, ..t });
+    }
+
+    #[test]
+    fn every_timer_fires_once_soon_after_its_time() {
+        let start = 1_700_000_000_123;
+        let mut wheel = Wheel::new(start);
+        let dues: Vec<u64> = (0..400u64).map(|i| start + (i * i * i * 7919) % 400_000_000).collect();
+        dues.iter().for_each(|&due| wheel.insert(&timer(due)));
+        wheel.insert(&timer(start - 50));
+        let mut fired = Vec::new();
+        let mut now = start;
+        let mut step = 1;
+        while !wheel.is_empty() {
+            now += step;
+            step = step % 3_000 + 7;
+            wheel.advance(now, usize::MAX, |t| {
+                assert!(t.due_ms < now, "{} fired at {now}", t.due_ms);
+                assert!(t.due_ms + step + 3_012 + 12 >= now, "{} fired late at {now}", t.due_ms);
+                fired.push(t.due_ms);
+            });
+        }
+        let mut expected = dues;
+        expected.push(start - 50);
+        expected.sort_unstable();
+        fired.sort_unstable();
+        assert_eq!(fired, expected);
+    }
+
+    #[test]
+    fn far_timers_wait_in_the_last_slot() {
+        let mut wheel = Wheel::new(0);
+        let far = 400 * 24 * 3600 * 1000;
+        wheel.insert(&timer(far));
+        let mut fired = 0;
+        // Jumps of an hour are many ticks each.
+        for hour in 0..400 * 24 {
+            wheel.advance(hour * 3_600_000, usize::MAX, |_| fired += 1);
+        }
+        assert_eq!((fired, wheel.len()), (0, 1));
+        wheel.advance(far + 20, usize::MAX, |_| fired += 1);
+        assert_eq!((fired, wheel.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_budget_spreads_the_work() {
+        let mut wheel = Wheel::new(0);
+        (0..100).for_each(|_| wheel.insert(&timer(10)));
+        let mut fired = 0;
+        assert!(wheel.advance(1000, 30, |_| fired += 1));
+        assert_eq!(fired, 30);
+        while wheel.advance(1000, 30, |_| fired += 1) {}
+        assert_eq!(fired, 100);
+    }
+
+    #[test]
+    fn sweeping_drops_only_the_stale() {
+        let mut wheel = Wheel::new(0);
+        (0..1000).for_each(|i| wheel.insert(&timer(i * 100)));
+        wheel.sweep(usize::MAX, |t| t.due_ms % 200 == 0);
+        assert_eq!(wheel.len(), 500);
+    }
+}

@@ -1,0 +1,98 @@
+//! Numbers about the server: one table of counters that `INFO` and later pages read.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The counters of one worker. Only that worker writes them.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Commands executed.
+    pub commands: AtomicU64,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because of `maxclients`.
+    pub rejected_connections: AtomicU64,
+    /// Bytes received from clients.
+    pub received_bytes: AtomicU64,
+    /// Bytes sent to clients.
+    pub sent_bytes: AtomicU64,
+    /// Receives: one for each batch of pipelined requests.
+    pub reads: AtomicU64,
+    /// Sends: one for each batch of replies.
+    pub writes: AtomicU64,
+    /// Look-ups by reading commands that found their key.
+    pub keyspace_hits: AtomicU64,
+    /// Look-ups by reading commands that did not.
+    pub keyspace_misses: AtomicU64,
+    /// Error replies.
+    pub errors: AtomicU64,
+    /// Clients closed because their query buffer passed its limit.
+    pub query_buffer_closed: AtomicU64,
+    /// Clients closed because their output buffer passed its limit.
+    pub output_buffer_closed: AtomicU64,
+}
+
+/// Adds to a counter that only this thread writes: a plain load and store, no locked instruction.
+#[inline]
+pub fn add(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+/// The counters of all workers.
+#[derive(Debug)]
+pub struct Stats {
+    workers: Box<[Counters]>,
+}
+
+impl Stats {
+    /// Zeroes for `workers` workers.
+    pub fn new(workers: usize) -> Self {
+        Stats { workers: (0..workers).map(|_| Counters::default()).collect() }
+    }
+
+    /// The counters of one worker.
+    pub fn worker(&self, worker: usize) -> &Counters {
+        &self.workers[worker]
+    }
+
+    /// The sum of one counter over all workers.
+    pub fn sum(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        self.workers.iter().map(|worker| counter(worker).load(Relaxed)).sum()
+    }
+
+    /// Sets every counter to 0 (`CONFIG RESETSTAT`).
+    pub fn reset(&self) {
+        for worker in &self.workers {
+            let Counters {
+                commands,
+                connections,
+                rejected_connections,
+                received_bytes,
+                sent_bytes,
+                reads,
+                writes,
+                keyspace_hits,
+                keyspace_misses,
+                errors,
+                query_buffer_closed,
+                output_buffer_closed,
+            } = worker;
+            for counter in [
+                commands,
+                connections,
+                rejected_connections,
+                received_bytes,
+                sent_bytes,
+                reads,
+                writes,
+                keyspace_hits,
+                keyspace_misses,
+                errors,
+                query_buffer_closed,
+                output_buffer_closed,
+            ] {
+                counter.store(0, Relaxed);
+            }
+        }
+    }
+}
