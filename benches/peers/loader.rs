@@ -53,10 +53,7 @@ pub(crate) fn integer(address: SocketAddr, command: &str) -> Outcome<u64> {
         text.push(byte[0]);
     }
     let text = String::from_utf8_lossy(&text);
-    let number = text
-        .trim()
-        .strip_prefix(':')
-        .and_then(|digits| digits.parse().ok());
+    let number = text.trim().strip_prefix(':').and_then(|digits| digits.parse().ok());
     number.ok_or_else(|| format!("{command} replied '{}'", text.trim()))
 }
 
@@ -82,8 +79,7 @@ impl Template {
                 pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Data]);
             } else {
                 let parts: Vec<&str> = word.split("__key__").collect();
-                let length =
-                    parts.iter().map(|part| part.len()).sum::<usize>() + (parts.len() - 1) * DIGITS;
+                let length = parts.iter().map(|part| part.len()).sum::<usize>() + (parts.len() - 1) * DIGITS;
                 fixed.extend_from_slice(format!("${length}\r\n{}", parts[0]).as_bytes());
                 for part in &parts[1..] {
                     pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Key]);
@@ -156,9 +152,7 @@ impl Replies {
             if left == 0 {
                 return Ok(());
             }
-            let read = stream
-                .read(&mut chunk)
-                .map_err(|error| format!("loading failed: {error}"))?;
+            let read = stream.read(&mut chunk).map_err(|error| format!("loading failed: {error}"))?;
             if read == 0 {
                 return Err("loading failed: the server closed the connection".into());
             }
@@ -177,9 +171,7 @@ fn reply(bytes: &[u8]) -> Outcome<Option<usize>> {
     match bytes[0] {
         b'+' | b':' => Ok(Some(line + 2)),
         b'$' => {
-            let length: i64 = text[1..]
-                .parse()
-                .map_err(|_| format!("loading met the reply '{text}'"))?;
+            let length: i64 = text[1..].parse().map_err(|_| format!("loading met the reply '{text}'"))?;
             let whole = usize::try_from(length).map_or(line + 2, |length| line + 2 + length + 2);
             Ok((bytes.len() >= whole).then_some(whole))
         }
