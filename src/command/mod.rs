@@ -3,6 +3,8 @@
 mod context;
 mod dispatch;
 mod error;
+mod help;
+mod object;
 mod row;
 mod string;
 mod table;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::row::Command;
 
 /// The rows of each family.
-const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+const FAMILIES: &[&[Command]] = &[super::string::COMMANDS, super::object::COMMANDS];
 
 /// The longest name of a command, with room to grow.
 const NAME_MAX: usize = 32;
