@@ -1,10 +1,21 @@
 //! Commands: one row and one function each, in the file of their family.
 
+mod client;
+mod config;
+mod connection;
 mod context;
+mod debug;
 mod dispatch;
 mod error;
+mod identity;
+mod info;
+mod introspect;
+mod kill;
+mod lolwut;
 mod row;
+mod server;
 mod string;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;

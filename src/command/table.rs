@@ -7,7 +7,16 @@ use std::sync::LazyLock;
 use super::row::Command;
 
 /// The rows of each family.
-const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    super::client::COMMANDS,
+    super::config::COMMANDS,
+    super::connection::COMMANDS,
+    super::debug::COMMANDS,
+    super::info::COMMANDS,
+    super::introspect::COMMANDS,
+    super::server::COMMANDS,
+    super::string::COMMANDS,
+];
 
 /// The longest name of a command, with room to grow.
 const NAME_MAX: usize = 32;

@@ -115,6 +115,12 @@ impl ClientInfo {
         }
     }
 
+    /// Whether it comes from this machine: over the loopback interface or a unix socket.
+    pub fn is_local(&self) -> bool {
+        let from = self.address.parse::<std::net::SocketAddr>();
+        self.transport == Transport::Unix || from.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// The connection's descriptor, for `CLIENT LIST`; `None` once it closed.
     pub fn descriptor(&self) -> Option<RawFd> {
         *self.socket.lock()
@@ -204,6 +210,11 @@ impl Registry {
         if self.workers[info.worker].lock().remove(&info.id).is_some() {
             self.connected.fetch_sub(1, Relaxed);
         }
+    }
+
+    /// The client of this id.
+    pub fn find(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.workers.iter().find_map(|worker| worker.lock().get(&id).cloned())
     }
 
     /// All clients in the order of their ids.
