@@ -14,6 +14,7 @@ const FAMILIES: &[&[Command]] = &[
     super::debug::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
+    super::object::COMMANDS,
     super::server::COMMANDS,
     super::string::COMMANDS,
 ];
