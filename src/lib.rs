@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod config;
+pub mod host;
 pub mod protocol;
 pub mod session;
 pub mod store;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::connection::USER;
 use super::table::Handle;
-use super::{Categories, Command, Context, Error, Flags, Group, kill};
+use super::{Categories, Command, Context, Error, Flags, Group, help, kill};
 use crate::protocol::{Args, number};
 use crate::session::{ClientInfo, ReplyMode, Transport};
 
@@ -25,6 +25,7 @@ const SUBCOMMANDS: &[Command] = &[
     sub("getredir", 2, getredir)
         .since("6.0.0")
         .doc("Returns the client to which the connection's invalidations are sent, or -1.", ""),
+    help::row(Group::Connection, "5.0.0"),
     sub("id", 2, id).since("5.0.0").doc("Returns the id of the connection.", ""),
     sub("info", 2, info).since("6.2.0").tips(CHANGING).doc("Returns the connection's line of CLIENT LIST.", ""),
     sub("kill", -3, kill::kill)

@@ -1,6 +1,6 @@
 //! `CONFIG`: the settings of the running server.
 
-use super::{Command, Context, Error, Flags, Group};
+use super::{Command, Context, Error, Flags, Group, help};
 use crate::config::{self, Caller};
 use crate::protocol::Args;
 
@@ -18,6 +18,7 @@ const SUBCOMMANDS: &[Command] = &[
         .since("2.0.0")
         .complexity("O(N) when N is the number of configuration parameters provided")
         .doc("Returns the settings whose names match the patterns.", "parameter ..."),
+    help::row(Group::Server, "5.0.0"),
     sub("resetstat", 2, resetstat)
         .since("2.0.0")
         .tips(ALL_NODES)

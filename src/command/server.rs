@@ -1,6 +1,6 @@
 //! The server as a whole: its clock, its end, and what is not in it.
 
-use super::{Command, Context, Error, Flags, Group, lolwut};
+use super::{Command, Context, Error, Flags, Group, help, lolwut};
 use crate::protocol::Args;
 
 /// The family's rows.
@@ -34,12 +34,15 @@ pub(super) const COMMANDS: &[Command] = &[
         .doc("Returns the server's time: seconds of Unix time, and microseconds.", ""),
 ];
 
-const MODULE: &[Command] = &[row("list", 2, module_list)
+const MODULE: &[Command] = &[
+    help::row(Group::Server, "5.0.0"),
+    row("list", 2, module_list)
     .flags(Flags::ADMIN.and(Flags::NOSCRIPT))
     .since("4.0.0")
     .tips(&["nondeterministic_output_order"])
     .complexity("O(N) where N is the number of loaded modules.")
-    .doc("Lists the loaded modules.", "")];
+    .doc("Lists the loaded modules.", ""),
+];
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
     Command::new(name, arity, run).group(Group::Server)

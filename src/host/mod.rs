@@ -1,0 +1,3 @@
+//! The machine that the server runs on. This is the only room that reads `/proc` and `/sys`.
+
+pub mod resident;
