@@ -19,10 +19,7 @@ const SUBCOMMANDS: &[Command] = &[
         .complexity("O(N) when N is the number of configuration parameters provided")
         .doc("Returns the settings whose names match the patterns.", "parameter ..."),
     help::row(Group::Server, "5.0.0"),
-    sub("resetstat", 2, resetstat)
-        .since("2.0.0")
-        .tips(ALL_NODES)
-        .doc("Sets the counters of INFO back to zero.", ""),
+    sub("resetstat", 2, resetstat).since("2.0.0").tips(ALL_NODES).doc("Sets the counters of INFO back to zero.", ""),
     sub("rewrite", 2, rewrite)
         .since("2.8.0")
         .tips(ALL_NODES)

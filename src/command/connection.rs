@@ -18,17 +18,11 @@ pub(super) const COMMANDS: &[Command] = &[
     row("echo", 2, echo)
         .flags(Flags::LOADING.and(Flags::STALE).and(Flags::FAST))
         .doc("Returns the message that it was given.", "message"),
-    row("hello", -1, hello)
-        .flags(FIRST.and(Flags::ALLOW_BUSY))
-        .since("6.0.0")
-        .doc(
-            "Tells about the server, and chooses the protocol of the connection.",
-            "[protover:integer [AUTH username password] [SETNAME clientname]]",
-        ),
-    row("ping", -1, ping)
-        .flags(Flags::FAST)
-        .tips(ALL_SHARDS)
-        .doc("Tells whether the server responds.", "[message]"),
+    row("hello", -1, hello).flags(FIRST.and(Flags::ALLOW_BUSY)).since("6.0.0").doc(
+        "Tells about the server, and chooses the protocol of the connection.",
+        "[protover:integer [AUTH username password] [SETNAME clientname]]",
+    ),
+    row("ping", -1, ping).flags(Flags::FAST).tips(ALL_SHARDS).doc("Tells whether the server responds.", "[message]"),
     row("quit", -1, quit)
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .replaced_by("just closing the connection", "7.2.0")

@@ -94,11 +94,8 @@ fn write_argument(reply: &mut Reply<'_>, argument: &Argument, keys: &mut Keys) {
         text(reply, "token", token);
         fields += 1;
     }
-    let flags = [
-        (argument.optional, "optional"),
-        (argument.multiple, "multiple"),
-        (argument.multiple_token, "multiple_token"),
-    ];
+    let flags =
+        [(argument.optional, "optional"), (argument.multiple, "multiple"), (argument.multiple_token, "multiple_token")];
     let flags = flags.iter().filter(|(is, _)| *is).map(|(_, name)| *name);
     if flags.clone().next().is_some() {
         reply.bulk(b"flags");

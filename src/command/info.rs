@@ -57,7 +57,12 @@ mod tests {
     #[test]
     fn every_line_is_a_heading_a_field_or_empty() {
         let mut rig = Rig::new();
-        rig.check(&[("SET a 1", "+OK"), ("SELECT 3", "+OK"), ("SET b 2", "+OK"), ("SET c", "-ERR wrong number of arguments for 'set' command")]);
+        rig.check(&[
+            ("SET a 1", "+OK"),
+            ("SELECT 3", "+OK"),
+            ("SET b 2", "+OK"),
+            ("SET c", "-ERR wrong number of arguments for 'set' command"),
+        ]);
         let reply = rig.run("INFO");
         let mut names = std::collections::HashSet::new();
         for line in reply.split('|').skip(1).filter(|line| !line.is_empty() && !line.starts_with("# ")) {
@@ -75,7 +80,12 @@ mod tests {
     fn numbers_follow_what_happens() {
         let mut rig = Rig::new();
         let other = rig.connect();
-        rig.check(&[("SET a 1", "+OK"), ("GET a", "$1|1"), ("GET b", "$-1"), ("NONSENSE", "-ERR unknown command 'NONSENSE', with args beginning with: ")]);
+        rig.check(&[
+            ("SET a 1", "+OK"),
+            ("GET a", "$1|1"),
+            ("GET b", "$-1"),
+            ("NONSENSE", "-ERR unknown command 'NONSENSE', with args beginning with: "),
+        ]);
         let reply = rig.run("INFO");
         for line in [
             "connected_clients:2",

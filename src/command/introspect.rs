@@ -42,10 +42,7 @@ const SUBCOMMANDS: &[Command] = &[
         .since("7.0.0")
         .tips(UNORDERED)
         .complexity("O(N) where N is the total number of commands")
-        .doc(
-            "Returns the names of commands.",
-            "[FILTERBY <MODULE module-name|ACLCAT category|PATTERN pattern>]",
-        ),
+        .doc("Returns the names of commands.", "[FILTERBY <MODULE module-name|ACLCAT category|PATTERN pattern>]"),
 ];
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
@@ -273,4 +270,107 @@ fn write_search(reply: &mut Reply<'_>, kind: &str, fields: usize) {
 fn write_number(reply: &mut Reply<'_>, name: &str, value: i64) {
     reply.bulk(name.as_bytes());
     reply.integer(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Rig;
+
+    #[test]
+    fn an_entry_has_the_ten_elements_of_redis() {
+        let mut rig = Rig::new();
+        // What redis-server 7.2.6 replies, but for the order within sets.
+        let get = "*10|$3|get|:2|*2|+readonly|+fast|:1|:1|:1|*3|+@read|+@string|+@fast|*0|*1|*6|$5|flags|*2|+RO|+access|\
+                   $12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:1|$9|find_keys|*4|$4|type|$5|range|$4|spec|\
+                   *6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0";
+        assert_eq!(rig.run("COMMAND INFO GeT nosuch"), format!("*2|{get}|*-1"));
+        let id = "*10|$9|client|id|:2|*3|+noscript|+loading|+stale|:0|:0|:0|*2|+@slow|+@connection|*0|*0|*0";
+        assert_eq!(rig.run("COMMAND INFO client|id"), format!("*1|{id}"));
+        let client = rig.run("COMMAND INFO client");
+        assert!(client.starts_with("*1|*10|$6|client|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*13|*10|"), "{client}");
+        rig.run("HELLO 3");
+        let get = rig.run("COMMAND INFO get");
+        assert!(get.contains("|~2|+readonly|+fast|") && get.contains("|~1|%3|$5|flags|~2|+RO|+access|"), "{get}");
+    }
+
+    #[test]
+    fn commands_are_counted_and_listed() {
+        let mut rig = Rig::new();
+        let count = rig.run("COMMAND COUNT");
+        assert_eq!(count, format!(":{}", table::all().count()));
+        assert!(rig.run("COMMAND").starts_with(&count.replace(':', "*")));
+        assert!(rig.run("COMMAND INFO").starts_with(&count.replace(':', "*")));
+        assert!(rig.run("COMMAND DOCS").starts_with(&format!("*{}|", 2 * table::all().count())));
+        assert!(rig.run("COMMAND LIST").starts_with(&format!("*{}|", table::every().count())));
+        rig.check(&[
+            ("COMMAND LIST FILTERBY PATTERN client|i?", "*1|$9|client|id"),
+            ("COMMAND LIST FILTERBY MODULE x", "*0"),
+            ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0"),
+            ("COMMAND LIST FILTERBY x y", "-ERR syntax error"),
+            ("COMMAND LIST FILTERBY PATTERN", "-ERR syntax error"),
+            ("COMMAND FOO", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP."),
+        ]);
+        let string = rig.run("COMMAND LIST FILTERBY ACLCAT string");
+        assert!(string.contains("$3|get|") && !string.contains("ping"), "{string}");
+    }
+
+    #[test]
+    fn keys_are_found_among_words() {
+        Rig::new().check(&[
+            ("COMMAND GETKEYS GET k", "*1|$1|k"),
+            ("COMMAND GETKEYS object encoding k", "*1|$1|k"),
+            ("COMMAND GETKEYSANDFLAGS set k v", "*1|*2|$1|k|*2|+OW|+update"),
+            ("COMMAND GETKEYS GET", "-ERR Invalid number of arguments specified for command"),
+            ("COMMAND GETKEYS FOO x", "-ERR Invalid command specified"),
+            ("COMMAND GETKEYS PING", "-ERR The command has no key arguments"),
+        ]);
+    }
+
+    #[test]
+    fn old_ranges_follow_from_specifications() {
+        let ro = Access::RO;
+        for (specs, expected) in [
+            (&[][..], (0, 0, 0, false)),
+            (&[KeySpec::range(1, -1, 2, ro)], (1, -1, 2, false)),
+            (&[KeySpec::at(1, ro), KeySpec::at(2, ro)], (1, 2, 1, false)),
+            (&[KeySpec::at(1, ro), KeySpec::range(2, -1, 1, ro)], (1, -1, 1, false)),
+            (&[KeySpec::at(1, ro), KeySpec::counted(2, ro)], (1, 1, 1, true)),
+            (&[KeySpec::counted(1, ro)], (0, 0, 0, true)),
+            (&[KeySpec::at(1, Access::RO.and(Access::INCOMPLETE))], (1, 1, 1, true)),
+        ] {
+            assert_eq!(old_range(specs), expected);
+        }
+    }
+
+    #[test]
+    fn documentation_has_the_shape_of_redis() {
+        let mut rig = Rig::new();
+        let docs = rig.run("COMMAND DOCS quit nosuch");
+        for part in [
+            "*2|$4|quit|*14|$7|summary|",
+            "|$5|since|$5|1.0.0|$5|group|$10|connection|$10|complexity|$4|O(1)|$9|doc_flags|*1|+deprecated|",
+            "|$16|deprecated_since|$5|7.2.0|$11|replaced_by|$27|just closing the connection",
+        ] {
+            assert!(docs.contains(part), "{part}: {docs}");
+        }
+        let docs = rig.run("COMMAND DOCS object|encoding");
+        let key = "$9|arguments|*1|*8|$4|name|$3|key|$4|type|$3|key|$12|display_text|$3|key|$14|key_spec_index|:0";
+        assert!(docs.ends_with(key), "{docs}");
+        rig.run("HELLO 3");
+        let docs = rig.run("COMMAND DOCS client");
+        assert!(
+            docs.starts_with("%1|$6|client|%5|") && docs.contains("|$11|subcommands|%13|$14|client|getname|%"),
+            "{docs}"
+        );
+        let reply = "$9|arguments|*1|%3|$4|name|$17|on-or-off-or-skip|$4|type|$5|oneof|$9|arguments|*3|%4|$4|name|$2|on|\
+                     $4|type|$10|pure-token|$12|display_text|$2|on|$5|token|$2|ON|";
+        assert!(docs.contains(reply), "{docs}");
+    }
+
+    #[test]
+    fn help_lists_the_subcommands() {
+        let help = Rig::new().run("COMMAND HELP");
+        assert!(help.contains("|+COUNT|") && help.ends_with("|+HELP|+    Print this help."), "{help}");
+    }
 }

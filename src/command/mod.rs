@@ -16,6 +16,8 @@ mod kill;
 mod lolwut;
 mod memory;
 mod object;
+#[cfg(test)]
+mod page;
 mod row;
 mod sections;
 mod server;

@@ -81,7 +81,9 @@ fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let system = nix::sys::utsname::uname().map_or_else(
         |_| std::env::consts::OS.to_owned(),
-        |name| [name.sysname(), name.release(), name.machine()].map(|part| part.to_string_lossy().into_owned()).join(" "),
+        |name| {
+            [name.sysname(), name.release(), name.machine()].map(|part| part.to_string_lossy().into_owned()).join(" ")
+        },
     );
     page.put("redis_version", identity::REDIS_VERSION);
     page.put("server_name", "roster");

@@ -10,10 +10,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .since("5.0.0")
         .complexity("")
         .doc("Draws a picture, and tells the version.", "[VERSION version]"),
-    Command::container("module", MODULE)
-        .group(Group::Server)
-        .since("4.0.0")
-        .doc("Tells about loaded modules.", ""),
+    Command::container("module", MODULE).group(Group::Server).since("4.0.0").doc("Tells about loaded modules.", ""),
     row("shutdown", -1, shutdown)
         .flags(
             Flags::ADMIN
@@ -37,11 +34,11 @@ pub(super) const COMMANDS: &[Command] = &[
 const MODULE: &[Command] = &[
     help::row(Group::Server, "5.0.0"),
     row("list", 2, module_list)
-    .flags(Flags::ADMIN.and(Flags::NOSCRIPT))
-    .since("4.0.0")
-    .tips(&["nondeterministic_output_order"])
-    .complexity("O(N) where N is the number of loaded modules.")
-    .doc("Lists the loaded modules.", ""),
+        .flags(Flags::ADMIN.and(Flags::NOSCRIPT))
+        .since("4.0.0")
+        .tips(&["nondeterministic_output_order"])
+        .complexity("O(N) where N is the number of loaded modules.")
+        .doc("Lists the loaded modules.", ""),
 ];
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {

@@ -75,6 +75,7 @@ impl Argument {
     }
 
     /// The fewest words that it is given by, and whether there may be more.
+    #[cfg(test)]
     fn extent(&self) -> (usize, bool) {
         let parts = self.arguments.iter().map(Argument::extent);
         let (own, varies) = match self.kind {
@@ -92,11 +93,13 @@ impl Argument {
     }
 }
 
+#[cfg(test)]
 fn sum(extents: impl Iterator<Item = (usize, bool)>) -> (usize, bool) {
     extents.fold((0, false), |(words, varies), (more, vary)| (words + more, varies || vary))
 }
 
 /// The fewest words of a command's arguments, and whether there may be more.
+#[cfg(test)]
 pub(super) fn extent(arguments: &[Argument]) -> (usize, bool) {
     sum(arguments.iter().map(Argument::extent))
 }
@@ -304,7 +307,8 @@ mod tests {
     fn show(arguments: &[Argument]) -> String {
         let one = |argument: &Argument| {
             let token = argument.token.as_ref().map_or(String::new(), |token| format!("{token} "));
-            let inner = if argument.kind.is_group() { format!("({})", show(&argument.arguments)) } else { String::new() };
+            let inner =
+                if argument.kind.is_group() { format!("({})", show(&argument.arguments)) } else { String::new() };
             let marks = [(argument.optional, "?"), (argument.multiple, "+"), (argument.multiple_token, "t")];
             let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
             format!("{token}{}:{}{inner}{marks}", argument.name, argument.kind.name())
@@ -329,15 +333,21 @@ mod tests {
             ("[LIMIT offset count]", "LIMIT limit:block(offset:integer count:integer)?"),
             ("[BY by-pattern:pattern] [GET pattern] ...", "BY by-pattern:pattern? GET pattern:pattern?+t"),
             ("[GET pattern ...]", "GET pattern:pattern?+"),
-            ("GROUP group consumer STREAMS <key ...> <id ...>",
-                "GROUP group:block(group:string consumer:string) STREAMS streams:block(key:key+ id:string+)"),
+            (
+                "GROUP group consumer STREAMS <key ...> <id ...>",
+                "GROUP group:block(group:string consumer:string) STREAMS streams:block(key:key+ id:string+)",
+            ),
             ("[TYPE <A|B>]", "TYPE a-or-b:oneof(A a:pure-token B b:pure-token)?"),
-            ("[MAXLEN [=|~] threshold [LIMIT count]] <*|id>",
+            (
+                "[MAXLEN [=|~] threshold [LIMIT count]] <*|id>",
                 "maxlen-equal-or-approximately-threshold-count:block(MAXLEN maxlen:pure-token equal-or-approximately:\
                  oneof(= equal:pure-token ~ approximately:pure-token)? threshold:string LIMIT count:integer?)? \
-                 any-or-id:oneof(* any:pure-token id:string)"),
-            ("ip:port x:double PXAT unix-time-milliseconds", 
-                "ip:port:string x:double PXAT unix-time-milliseconds:unix-time"),
+                 any-or-id:oneof(* any:pure-token id:string)",
+            ),
+            (
+                "ip:port x:double PXAT unix-time-milliseconds",
+                "ip:port:string x:double PXAT unix-time-milliseconds:unix-time",
+            ),
         ] {
             assert_eq!(parse(notation).map(|tree| show(&tree)).as_deref(), Ok(tree), "{notation}");
         }
@@ -382,7 +392,12 @@ mod tests {
         for handle in every() {
             let row = handle.command();
             let named = keys(&parse(row.syntax).expect("tested above"));
-            assert_eq!(named > 0, !row.keys.is_empty(), "{}: keys in the syntax and none specified, or the reverse", handle.full_name());
+            assert_eq!(
+                named > 0,
+                !row.keys.is_empty(),
+                "{}: keys in the syntax and none specified, or the reverse",
+                handle.full_name()
+            );
         }
     }
 }

@@ -65,7 +65,8 @@ fn normal(setting: &Setting, text: &str) -> Option<String> {
 
 /// Adds the settings that differ from the default and that the file does not mention.
 fn append(text: &mut String, settings: &Settings, present: &[&str]) {
-    let is_new = |setting: &&Setting| !present.contains(&setting.name) && setting.text(settings) != setting.text(&DEFAULTS);
+    let is_new =
+        |setting: &&Setting| !present.contains(&setting.name) && setting.text(settings) != setting.text(&DEFAULTS);
     let mut first = !text.contains(HEADING);
     for setting in SETTINGS.iter().filter(is_new) {
         if !text.is_empty() && !text.ends_with('\n') {
@@ -117,7 +118,8 @@ mod tests {
     #[test]
     fn only_what_changed_is_written() {
         let file = "# mine\nhz = 10 # often\n\ntcp_keepalive=0x3c\nrequirepass = \"old\"  # secret\nmaxclients = 77";
-        let settings = changed(&[("hz", "20"), ("tcp-keepalive", "60"), ("requirepass", "new \"one\""), ("timeout", "5")]);
+        let settings =
+            changed(&[("hz", "20"), ("tcp-keepalive", "60"), ("requirepass", "new \"one\""), ("timeout", "5")]);
         let expected = "# mine\nhz = 20 # often\n\ntcp_keepalive=0x3c\nrequirepass = 'new \"one\"'  # secret\n\
                         maxclients = 10000\n\n# Written by CONFIG REWRITE:\ntimeout = 5\n";
         let written = rewritten(file, &settings).unwrap();

@@ -219,7 +219,8 @@ impl Registry {
 
     /// All clients in the order of their ids.
     pub fn list(&self) -> Vec<Arc<ClientInfo>> {
-        let mut all: Vec<_> = self.workers.iter().flat_map(|worker| worker.lock().values().cloned().collect::<Vec<_>>()).collect();
+        let mut all: Vec<_> =
+            self.workers.iter().flat_map(|worker| worker.lock().values().cloned().collect::<Vec<_>>()).collect();
         all.sort_unstable_by_key(|info| info.id);
         all
     }
