@@ -96,8 +96,9 @@ impl Node {
 
     /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
     pub fn sample(&self, now_ms: u64) {
-        self.stats.sample(now_ms);
-        self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
+        if self.stats.sample(now_ms) {
+            self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
+        }
     }
 }
 

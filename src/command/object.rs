@@ -79,3 +79,54 @@ fn refcount(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Rig;
+
+    #[test]
+    fn encodings_of_strings() {
+        let mut rig = Rig::new();
+        rig.check(&[("OBJECT ENCODING k", "$-1"), ("SET k 123", "+OK"), ("OBJECT encoding k", "$3|int")]);
+        rig.check(&[("SET k 0123", "+OK"), ("OBJECT ENCODING k", "$6|embstr")]);
+        for (len, encoding) in [(44, "$6|embstr"), (45, "$3|raw"), (5000, "$3|raw")] {
+            rig.args(&[b"SET", b"k", &vec![b'x'; len]]);
+            assert_eq!(rig.run("OBJECT ENCODING k"), encoding, "{len}");
+        }
+    }
+
+    #[test]
+    fn access_and_references() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("SET k v", "+OK"),
+            ("OBJECT REFCOUNT k", ":1"),
+            ("OBJECT IDLETIME k", ":0"),
+            ("OBJECT IDLETIME nokey", "$-1"),
+            ("OBJECT FREQ nokey", "$-1"),
+        ]);
+        assert!(rig.run("OBJECT FREQ k").starts_with("-ERR An LFU maxmemory policy is not selected, access frequency"));
+        rig.pass(7_000);
+        // Looking does not touch; TOUCH does.
+        rig.check(&[("OBJECT IDLETIME k", ":7"), ("EXISTS k", ":1"), ("TTL k", ":-1"), ("OBJECT IDLETIME k", ":7")]);
+        rig.check(&[("PEXPIRE k 100000", ":1"), ("OBJECT IDLETIME k", ":7")]);
+        rig.check(&[("TOUCH k", ":1"), ("OBJECT IDLETIME k", ":0")]);
+    }
+
+    #[test]
+    fn help_and_errors() {
+        let mut rig = Rig::new();
+        let help = rig.run("OBJECT HELP");
+        let lines: Vec<_> = help.split('|').collect();
+        assert_eq!(lines[0], "*11");
+        assert_eq!(lines[1], "+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+        assert_eq!(lines[2], "+ENCODING <key>");
+        assert!(lines[3].starts_with("+    "));
+        assert_eq!(lines[10..], ["+HELP", "+    Print this help."]);
+        rig.check(&[
+            ("OBJECT foo", "-ERR unknown subcommand 'foo'. Try OBJECT HELP."),
+            ("OBJECT ENCODING", "-ERR wrong number of arguments for 'object|encoding' command"),
+            ("OBJECT", "-ERR wrong number of arguments for 'object' command"),
+        ]);
+    }
+}

@@ -41,6 +41,8 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// Whether it is of the server's own workings, which `COMMAND DOCS` marks as `syscmd`.
     pub internal: bool,
+    /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
+    pub exclusive: bool,
     /// The function.
     pub run: Run,
 }
@@ -63,6 +65,7 @@ impl Command {
             tips: &[],
             subcommands: &[],
             internal: false,
+            exclusive: false,
             run,
         }
     }
@@ -83,6 +86,11 @@ impl Command {
     /// Sets where the keys are.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.keys = keys;
+        self
+    }
+    /// Has the shards of its keys entered alone even for a single key.
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
         self
     }
     /// Sets ACL categories beyond those that follow from flags and group.

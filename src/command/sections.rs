@@ -185,7 +185,7 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     let startup = marks.startup.load(Relaxed);
     let dataset = cx.node.keyspace.totals_of_all().bytes.min(used);
     let rss = host::resident::bytes().unwrap_or(usage.resident);
-    let system = nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total());
+    let system = host::memory::total().unwrap_or_default();
     page.put_bytes("used_memory", used);
     page.put_bytes("used_memory_rss", rss);
     page.put_bytes("used_memory_peak", peak);
@@ -332,9 +332,8 @@ fn keyspace(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 
 /// The mean time to live in milliseconds of the volatile keys among the first of the order of hashes, which is random.
 fn average_ttl(cx: &Context<'_>, database: usize) -> Result<u64, Error> {
-    let Some(start) = Cursor::from_wire(0, &cx.node.keyspace) else { return Ok(0) };
     let (mut sum, mut count) = (0u128, 0u128);
-    cx.store.select(database).scan(start, TTL_SAMPLE, |record| {
+    cx.store.select(database).scan(Cursor::START, TTL_SAMPLE, |record| {
         if let Some(left) = record.expiry().and_then(|expiry| expiry.checked_sub(cx.now_ms())) {
             sum += u128::from(left);
             count += 1;

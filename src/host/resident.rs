@@ -2,7 +2,7 @@
 
 /// Bytes of physical memory that this process occupies; `None` where `/proc` is hidden.
 pub fn bytes() -> Option<u64> {
-    let pages = second(&std::fs::read_to_string("/proc/self/statm").ok()?)?;
+    let pages = second(&super::read("/proc/self/statm")?)?;
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
     pages.checked_mul(u64::try_from(size).ok()?)
 }

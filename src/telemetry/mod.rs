@@ -7,6 +7,8 @@ pub use errors::ErrorCounts;
 pub use rates::{PerSecond, Rates, Totals};
 
 use std::collections::BTreeMap;
+pub mod logging;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of one worker. Only that worker writes them.
@@ -99,13 +101,13 @@ impl Stats {
         sums
     }
 
-    /// Takes a sample for the rates, if it is time for one. To be called at least ten times a second.
-    pub fn sample(&self, now_ms: u64) {
+    /// Takes a sample for the rates, if it is time for one, and tells whether it was.
+    pub fn sample(&self, now_ms: u64) -> bool {
         self.rates.sample(now_ms, || Totals {
             commands: self.sum(|counters| &counters.commands),
             received: self.sum(|counters| &counters.received_bytes),
             sent: self.sum(|counters| &counters.sent_bytes),
-        });
+        })
     }
 
     /// Sets every counter to 0 (`CONFIG RESETSTAT`).

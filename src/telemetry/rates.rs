@@ -42,22 +42,22 @@ struct State {
 }
 
 impl Rates {
-    /// Takes a sample at `now_ms`, unless the last one is too fresh. `read` gives the counters.
-    pub fn sample(&self, now_ms: u64, read: impl FnOnce() -> Totals) {
+    /// Takes a sample at `now_ms`, unless the last one is too fresh, and tells whether it did. `read` gives the counters.
+    pub fn sample(&self, now_ms: u64, read: impl FnOnce() -> Totals) -> bool {
         let mut state = self.0.lock();
         let Some((last_ms, last)) = state.last else {
             state.last = Some((now_ms, read()));
-            return;
+            return true;
         };
         // A clock that was set back starts anew.
         let passed = now_ms.saturating_sub(last_ms);
         if passed < PERIOD && now_ms >= last_ms {
-            return;
+            return false;
         }
         let totals = read();
         state.last = Some((now_ms, totals));
         if passed == 0 {
-            return;
+            return true;
         }
         // After a long pause the old samples say nothing any more, but the pause itself does.
         if passed > PERIOD * SAMPLES as u64 {
@@ -71,6 +71,7 @@ impl Rates {
             sent: rate(totals.sent, last.sent),
         };
         state.taken += 1;
+        true
     }
 
     /// The average over the samples of the last moments.
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!(rates.average(), PerSecond::default());
         rates.sample(1000, || totals(5));
         assert_eq!(rates.average(), PerSecond::default());
-        rates.sample(1050, || unreachable!("too soon"));
+        assert!(!rates.sample(1050, || unreachable!("too soon")));
         rates.sample(1100, || totals(105));
         assert_eq!(rates.average(), PerSecond { commands: 1000.0, received: 10_000.0, sent: 0.0 });
         rates.sample(1200, || totals(105));
