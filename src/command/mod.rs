@@ -1,9 +1,15 @@
 //! Commands: one row and one function each, in the file of their family.
 
 mod context;
+mod database;
 mod dispatch;
 mod error;
+mod expire;
+mod help;
+mod keys;
+mod object;
 mod row;
+mod scan;
 mod string;
 mod table;
 #[cfg(test)]

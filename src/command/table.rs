@@ -7,7 +7,14 @@ use std::sync::LazyLock;
 use super::row::Command;
 
 /// The rows of each family.
-const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    super::string::COMMANDS,
+    super::keys::COMMANDS,
+    super::expire::COMMANDS,
+    super::scan::COMMANDS,
+    super::object::COMMANDS,
+    super::database::COMMANDS,
+];
 
 /// The longest name of a command, with room to grow.
 const NAME_MAX: usize = 32;
