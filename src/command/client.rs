@@ -34,8 +34,8 @@ const SUBCOMMANDS: &[Command] = &[
         .complexity("O(N) where N is the number of client connections")
         .doc(
             "Closes connections.",
-            "<ip:port|<[ID client-id:integer]|[TYPE <NORMAL|MASTER|SLAVE|REPLICA|PUBSUB>]|[USER username]|\
-             [ADDR ip:port]|[LADDR ip:port]|[SKIPME <YES|NO>]|[MAXAGE maxage:integer]> ...>",
+            "<ip:port|<ID client-id:integer|TYPE <NORMAL|MASTER|SLAVE|REPLICA|PUBSUB>|USER username|ADDR ip:port|\
+             LADDR ip:port|SKIPME <YES|NO>|MAXAGE maxage:integer> ...>",
         ),
     sub("list", -2, list)
         .flags(ADMIN)

@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(titles(&rig.run("INFO keyspace CPU")), "CPU Keyspace");
         assert_eq!(rig.run("INFO nosuch"), "$0");
         rig.run("HELLO 3");
-        assert_eq!(rig.run("INFO keyspace"), "=18|txt:# Keyspace");
+        assert_eq!(rig.run("INFO keyspace"), "=16|txt:# Keyspace");
     }
 
     #[test]
