@@ -35,7 +35,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         let Error::Reply(text) = error else { return Outcome::Busy };
-        telemetry::add(&worker.counters().errors, 1);
+        worker.node.stats.count_error(worker.number(), &text);
         Reply::new(out, client.version).error(&text);
     }
     telemetry::add(&worker.counters().commands, 1);

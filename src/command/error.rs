@@ -75,6 +75,11 @@ impl Error {
         Error::new(format!("wrong number of arguments for '{full_name}' command"))
     }
 
+    /// A number that does not lie between `least` and `most`.
+    pub fn range(least: i64, most: i64) -> Error {
+        Error::new(format!("value is out of range, value must between {least} and {most}"))
+    }
+
     /// `invalid expire time` for a command by its name.
     pub fn expire_time(name: &str) -> Error {
         Error::new(format!("invalid expire time in '{name}' command"))

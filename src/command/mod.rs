@@ -1,16 +1,32 @@
 //! Commands: one row and one function each, in the file of their family.
 
+mod client;
+mod config;
+mod connection;
 mod context;
+mod debug;
 mod database;
 mod dispatch;
+mod docs;
 mod error;
 mod expire;
 mod help;
+mod identity;
+mod info;
+mod introspect;
+mod kill;
+mod lolwut;
+mod memory;
 mod keys;
 mod object;
+#[cfg(test)]
+mod page;
 mod row;
+mod sections;
+mod server;
 mod scan;
 mod string;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;

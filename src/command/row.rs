@@ -37,8 +37,10 @@ pub struct Command {
     pub replaced_by: Option<(&'static str, &'static str)>,
     /// Hints for clients and proxies.
     pub tips: &'static [&'static str],
-    /// Subcommands; then `run` is never called.
+    /// Subcommands; then `run` is called without any, if the arity allows that.
     pub subcommands: &'static [Command],
+    /// Whether it is of the server's own workings, which `COMMAND DOCS` marks as `syscmd`.
+    pub internal: bool,
     /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
     pub exclusive: bool,
     /// The function.
@@ -62,6 +64,7 @@ impl Command {
             replaced_by: None,
             tips: &[],
             subcommands: &[],
+            internal: false,
             exclusive: false,
             run,
         }
@@ -121,6 +124,16 @@ impl Command {
         self.replaced_by = Some((what, since));
         self
     }
+    /// Sets the subcommands of a command that also runs without one.
+    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+    /// Marks it as of the server's own workings.
+    pub const fn internal(mut self) -> Self {
+        self.internal = true;
+        self
+    }
     /// Sets hints for clients and proxies (`nondeterministic_output`, `request_policy:all_shards` …).
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
@@ -135,7 +148,9 @@ impl Command {
 
     /// All ACL categories: those given, and those that follow from flags and group.
     pub const fn all_categories(&self) -> Categories {
-        let mut bits = self.categories.0 | self.group.category().0;
+        // A mere container of subcommands is in no category but that of its flags.
+        let mere = !self.subcommands.is_empty() && self.arity == -2;
+        let mut bits = self.categories.0 | if mere { 0 } else { self.group.category().0 };
         const IMPLIED: [(Flags, Categories); 7] = [
             (Flags::WRITE, Categories::WRITE),
             (Flags::READONLY, Categories::READ),

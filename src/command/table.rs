@@ -8,15 +8,22 @@ use super::row::Command;
 
 /// The rows of each family.
 const FAMILIES: &[&[Command]] = &[
-    super::string::COMMANDS,
-    super::keys::COMMANDS,
-    super::expire::COMMANDS,
-    super::scan::COMMANDS,
-    super::object::COMMANDS,
+    super::client::COMMANDS,
+    super::config::COMMANDS,
+    super::connection::COMMANDS,
     super::database::COMMANDS,
+    super::debug::COMMANDS,
+    super::expire::COMMANDS,
+    super::info::COMMANDS,
+    super::introspect::COMMANDS,
+    super::keys::COMMANDS,
+    super::object::COMMANDS,
+    super::scan::COMMANDS,
+    super::server::COMMANDS,
+    super::string::COMMANDS,
 ];
 
-/// The longest name of a command, with room to grow.
+/// Bytes of a packed name. The last one is its length, so that a name with zeroes behind it is another one.
 const NAME_MAX: usize = 32;
 
 /// A command by its place in the table. Subcommands follow their container.
@@ -47,7 +54,7 @@ struct Index {
     slots: Box<[Option<(Name, Handle)>]>,
 }
 
-/// A name in lower case, padded with zeroes, so that comparing is a few words.
+/// A name in lower case, padded with zeroes to its length, so that comparing is a few words.
 type Name = [u64; NAME_MAX / 8];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
@@ -134,12 +141,13 @@ impl Table {
 /// A name as words in lower case; `None` if it is longer than any command.
 #[inline]
 fn pack(name: &[u8]) -> Option<Name> {
-    if name.len() > NAME_MAX {
+    if name.len() >= NAME_MAX {
         return None;
     }
     let mut bytes = [0; NAME_MAX];
     bytes[..name.len()].copy_from_slice(name);
     bytes[..name.len()].make_ascii_lowercase();
+    bytes[NAME_MAX - 1] = name.len() as u8;
     let mut words = [0; NAME_MAX / 8];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_le_bytes(*chunk);

@@ -106,8 +106,10 @@ fn admit<S: super::connection::Stream>(hub: &Rc<Hub>, stream: S, arrival: Arriva
     telemetry::add(&hub.counters.connections, 1);
     let client = Client::new(info.clone(), settings.requirepass.is_empty());
     let stay = hub.admit(info.clone());
-    let connection = Connection::new(stream, hub.clone(), client, stay);
-    task::spawn(connection.serve(), move || format!("client {} at {}", info.id, info.address));
+    let mut connection = Connection::new(stream, hub.clone(), client, stay);
+    // The task borrows the connection where it lies: an async function that took it would reserve its space twice.
+    let serving = async move { connection.serve().await };
+    task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
 }
 
 /// Tells a client that it is not served, as far as its socket takes the text at once.

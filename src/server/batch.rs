@@ -13,8 +13,10 @@ pub(super) const ROOM: usize = 16 * 1024;
 /// Bytes of the largest receive buffer that a busy connection gets for pipelines of small requests.
 const ROOM_MAX: usize = 64 * 1024;
 /// Bytes that a receive has room for at least.
-const ROOM_LEFT: usize = 4 * 1024;
-/// Receives of less than a quarter of [`ROOM`] in a row, after which a larger buffer is exchanged for one of that size.
+const ROOM_LEFT: usize = 1024;
+/// Bytes of the receive buffer of a connection that sends little at a time.
+const ROOM_CALM: usize = 2 * 1024;
+/// Receives of less than half of [`ROOM_CALM`] in a row, after which a connection gets a buffer of that size.
 const CALM: u8 = 8;
 /// Bytes of replies at which they are sent before the next request is executed.
 pub(super) const FLUSH_AT: usize = 256 * 1024;
@@ -65,7 +67,8 @@ impl Batch {
     pub(super) fn lend(&mut self) -> Vec<u8> {
         let mut buffer = std::mem::take(&mut self.buffer);
         if buffer.capacity() - buffer.len() < self.want.max(ROOM_LEFT) {
-            buffer.reserve(self.want.max(ROOM));
+            let room = if self.calm >= CALM { ROOM_CALM } else { ROOM };
+            buffer.reserve(self.want.max(room));
             self.client.info.query_capacity.store(buffer.capacity(), Relaxed);
         }
         buffer
@@ -75,7 +78,7 @@ impl Batch {
     #[inline]
     pub(super) fn restore(&mut self, buffer: Vec<u8>, received: usize) {
         self.buffer = buffer;
-        if received < ROOM / 4 {
+        if received < ROOM_CALM / 2 {
             self.calm = self.calm.saturating_add(1);
             return;
         }
@@ -83,7 +86,7 @@ impl Batch {
         let capacity = self.buffer.capacity();
         if self.buffer.len() == capacity && capacity < ROOM_MAX {
             // The socket held more than there was room for: the next receive is to take it all.
-            self.buffer.reserve(capacity);
+            self.buffer.reserve(capacity.max(ROOM));
             self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
         }
     }
@@ -181,9 +184,8 @@ impl Batch {
     fn compact(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
-            if self.calm >= CALM && self.buffer.capacity() > ROOM {
+            if self.calm >= CALM && self.buffer.capacity() > ROOM_CALM {
                 self.buffer = Vec::new();
-                self.client.info.query_capacity.store(0, Relaxed);
             }
         } else if self.start > 0 {
             self.buffer.drain(..self.start);

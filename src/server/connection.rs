@@ -48,7 +48,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Serves the client until either side ends the connection.
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(&mut self) {
         while self.receive().await.is_ok() {
             if self.answer().await.is_err() {
                 break;

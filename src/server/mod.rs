@@ -15,6 +15,8 @@ mod hub;
 mod listen;
 mod runtime;
 mod task;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 use std::net::SocketAddr;
@@ -181,23 +183,4 @@ fn untuned(settings: &Settings) -> Vec<String> {
         found.push("transparent huge pages are off (madvise is best)".to_owned());
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_follow_the_memory() {
-        for (memory, expected) in [
-            (None, 64),
-            (Some(1 << 30), 64),
-            (Some(3 << 30), 128),
-            (Some(8 << 30), 512),
-            (Some(1 << 40), 16_384),
-            (Some(u64::MAX), 16_384),
-        ] {
-            assert_eq!(shards_for(memory), expected, "{memory:?}");
-        }
-    }
 }

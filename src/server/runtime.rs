@@ -125,7 +125,7 @@ fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), S
         task::spawn(
             async move {
                 // One round that fails must not be the last one.
-                while task::survive(tick::keep(house.clone())).await.is_err() {
+                while task::survive(Box::pin(tick::keep(house.clone()))).await.is_err() {
                     monoio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
             },
