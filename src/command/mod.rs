@@ -1,10 +1,19 @@
 //! Commands: one row and one function each, in the file of their family.
 
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod context;
+mod counter;
 mod dispatch;
 mod error;
+mod lcs;
 mod row;
 mod string;
+mod string_batch;
+mod string_options;
+mod string_range;
+mod string_value;
 mod table;
 #[cfg(test)]
 mod testing;

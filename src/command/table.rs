@@ -7,7 +7,16 @@ use std::sync::LazyLock;
 use super::row::Command;
 
 /// The rows of each family.
-const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    super::string::COMMANDS,
+    super::string_batch::COMMANDS,
+    super::string_range::COMMANDS,
+    super::counter::COMMANDS,
+    super::lcs::COMMANDS,
+    super::bitmap::COMMANDS,
+    super::bitop::COMMANDS,
+    super::bitfield::COMMANDS,
+];
 
 /// The longest name of a command, with room to grow.
 const NAME_MAX: usize = 32;
