@@ -38,42 +38,19 @@ pub(crate) fn run(case: &Case, port: u16, cores: &[usize], options: &Options) ->
         number("--threads", cores.len() as u64);
     }
     command.args(["--precision", "3", "--"]).args(&case.command);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = machine::on_cores(cores, || {
-        command.spawn().map_err(|error| {
-            format!(
-                "{}: {error}; run benches/peers/install first",
-                program.display()
-            )
-        })
+        command.spawn().map_err(|error| format!("{}: {error}; run benches/peers/install first", program.display()))
     })?;
-    let output = child
-        .wait_with_output()
-        .map_err(|error| format!("valkey-benchmark: {error}"))?;
+    let output = child.wait_with_output().map_err(|error| format!("valkey-benchmark: {error}"))?;
     let report = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     // It warns when a server has no CONFIG, which is no failure; an error reply to the measured command is one.
-    if !output.status.success()
-        || complaint.contains("Error from server")
-        || report.contains("Error from server")
-    {
-        return Err(format!(
-            "valkey-benchmark failed at '{}': {} {}",
-            case.name,
-            complaint.trim(),
-            tail(&report)
-        ));
+    if !output.status.success() || complaint.contains("Error from server") || report.contains("Error from server") {
+        return Err(format!("valkey-benchmark failed at '{}': {} {}", case.name, complaint.trim(), tail(&report)));
     }
-    parse(&report).ok_or_else(|| {
-        format!(
-            "valkey-benchmark's report on '{}' was not understood: {}",
-            case.name,
-            tail(&report)
-        )
-    })
+    parse(&report)
+        .ok_or_else(|| format!("valkey-benchmark's report on '{}' was not understood: {}", case.name, tail(&report)))
 }
 
 fn tail(report: &str) -> String {
@@ -86,21 +63,10 @@ fn parse(report: &str) -> Option<Seen> {
     let lines: Vec<&str> = report.split(['\r', '\n']).map(str::trim).collect();
     let number_before = |mark: &str| {
         let line = lines.iter().find(|line| line.contains(mark))?;
-        line.split(mark)
-            .next()?
-            .split_whitespace()
-            .last()?
-            .parse::<f64>()
-            .ok()
+        line.split(mark).next()?.split_whitespace().last()?.parse::<f64>().ok()
     };
-    let header = lines
-        .iter()
-        .position(|line| line.starts_with("avg") && line.ends_with("max"))?;
-    let summary: Vec<f64> = lines
-        .get(header + 1)?
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let header = lines.iter().position(|line| line.starts_with("avg") && line.ends_with("max"))?;
+    let summary: Vec<f64> = lines.get(header + 1)?.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [_, _, p50, _, p99, _] = summary[..] else {
         return None;
     };
@@ -109,19 +75,12 @@ fn parse(report: &str) -> Option<Seen> {
         per_second: number_before("requests per second")?,
         p50,
         p99,
-        p999: lines
-            .iter()
-            .filter_map(|line| step(line))
-            .find(|(percent, _)| *percent >= 99.9)?
-            .1,
+        p999: lines.iter().filter_map(|line| step(line)).find(|(percent, _)| *percent >= 99.9)?.1,
     })
 }
 
 /// A line of the histogram, such as `99.902% <= 1.063 milliseconds (cumulative count 9991)`.
 fn step(line: &str) -> Option<(f64, f64)> {
     let (percent, rest) = line.split_once("% <= ")?;
-    Some((
-        percent.parse().ok()?,
-        rest.split_whitespace().next()?.parse().ok()?,
-    ))
+    Some((percent.parse().ok()?, rest.split_whitespace().next()?.parse().ok()?))
 }

@@ -21,6 +21,7 @@ pub(crate) fn load(address: SocketAddr, words: &[String], count: u64, size: usiz
     let template = Template::new(words, size);
     let mut output = Vec::with_capacity(64 * 1024);
     let mut replies = Replies::default();
+    let mut unanswered = 0;
     let mut next = 0;
     while next < count {
         let end = count.min(next + BATCH);
@@ -29,10 +30,12 @@ pub(crate) fn load(address: SocketAddr, words: &[String], count: u64, size: usiz
             template.render(&mut output, number);
         }
         stream.write_all(&output).map_err(failed)?;
-        replies.take(&mut stream, end - next)?;
+        // One batch is always on its way while the next is rendered, so that the server need not wait.
+        replies.take(&mut stream, unanswered)?;
+        unanswered = end - next;
         next = end;
     }
-    Ok(())
+    replies.take(&mut stream, unanswered)
 }
 
 /// Sends a command without arguments and returns the integer that it replies with.
@@ -50,10 +53,7 @@ pub(crate) fn integer(address: SocketAddr, command: &str) -> Outcome<u64> {
         text.push(byte[0]);
     }
     let text = String::from_utf8_lossy(&text);
-    let number = text
-        .trim()
-        .strip_prefix(':')
-        .and_then(|digits| digits.parse().ok());
+    let number = text.trim().strip_prefix(':').and_then(|digits| digits.parse().ok());
     number.ok_or_else(|| format!("{command} replied '{}'", text.trim()))
 }
 
@@ -79,8 +79,7 @@ impl Template {
                 pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Data]);
             } else {
                 let parts: Vec<&str> = word.split("__key__").collect();
-                let length =
-                    parts.iter().map(|part| part.len()).sum::<usize>() + (parts.len() - 1) * DIGITS;
+                let length = parts.iter().map(|part| part.len()).sum::<usize>() + (parts.len() - 1) * DIGITS;
                 fixed.extend_from_slice(format!("${length}\r\n{}", parts[0]).as_bytes());
                 for part in &parts[1..] {
                     pieces.extend([Piece::Fixed(std::mem::take(&mut fixed)), Piece::Key]);
@@ -153,9 +152,7 @@ impl Replies {
             if left == 0 {
                 return Ok(());
             }
-            let read = stream
-                .read(&mut chunk)
-                .map_err(|error| format!("loading failed: {error}"))?;
+            let read = stream.read(&mut chunk).map_err(|error| format!("loading failed: {error}"))?;
             if read == 0 {
                 return Err("loading failed: the server closed the connection".into());
             }
@@ -174,9 +171,7 @@ fn reply(bytes: &[u8]) -> Outcome<Option<usize>> {
     match bytes[0] {
         b'+' | b':' => Ok(Some(line + 2)),
         b'$' => {
-            let length: i64 = text[1..]
-                .parse()
-                .map_err(|_| format!("loading met the reply '{text}'"))?;
+            let length: i64 = text[1..].parse().map_err(|_| format!("loading met the reply '{text}'"))?;
             let whole = usize::try_from(length).map_or(line + 2, |length| line + 2 + length + 2);
             Ok((bytes.len() >= whole).then_some(whole))
         }

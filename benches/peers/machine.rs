@@ -11,18 +11,16 @@ use crate::Outcome;
 /// and the generator are pinned without any code of theirs.
 pub(crate) fn on_cores<T>(cores: &[usize], action: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     let this = Pid::from_raw(0);
-    let before = sched_getaffinity(this)
-        .map_err(|error| format!("cannot read the cores of this thread: {error}"))?;
+    let before = sched_getaffinity(this).map_err(|error| format!("cannot read the cores of this thread: {error}"))?;
     let mut set = CpuSet::new();
     for &core in cores {
-        set.set(core)
-            .map_err(|error| format!("core {core}: {error}"))?;
+        set.set(core).map_err(|error| format!("core {core}: {error}"))?;
     }
-    sched_setaffinity(this, &set)
-        .map_err(|error| format!("cannot run on cores {cores:?}: {error}; choose others by --server-core and --generator-core"))?;
+    sched_setaffinity(this, &set).map_err(|error| {
+        format!("cannot run on cores {cores:?}: {error}; choose others by --server-core and --generator-core")
+    })?;
     let result = action();
-    sched_setaffinity(this, &before)
-        .map_err(|error| format!("cannot undo the pinning: {error}"))?;
+    sched_setaffinity(this, &before).map_err(|error| format!("cannot undo the pinning: {error}"))?;
     result
 }
 
@@ -34,11 +32,7 @@ pub(crate) fn describe() -> String {
     });
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "{}, {cores} cores, Linux {}",
-        processor.unwrap_or_else(|| "unknown processor".into()),
-        kernel.trim()
-    )
+    format!("{}, {cores} cores, Linux {}", processor.unwrap_or_else(|| "unknown processor".into()), kernel.trim())
 }
 
 /// Ticks a second in which /proc counts CPU time.

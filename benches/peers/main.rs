@@ -26,9 +26,7 @@ type Outcome<T> = Result<T, String>;
 fn main() -> ExitCode {
     // Test runners execute every target once, or ask it for its list of tests; neither means to measure for minutes.
     if !std::env::args().any(|word| word == "--bench") {
-        eprintln!(
-            "peers: nothing is measured without --bench, which `cargo bench --bench peers` gives"
-        );
+        eprintln!("peers: nothing is measured without --bench, which `cargo bench --bench peers` gives");
         return ExitCode::SUCCESS;
     }
     let options = match Options::read() {

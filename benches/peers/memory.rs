@@ -44,9 +44,7 @@ pub(crate) fn measure(servers: &[Server], options: &Options) -> Outcome<Vec<Weig
             eprintln!("memory: {keys} keys with values of {size} B");
             for server in servers {
                 let weight = weigh(server, keys, size, options);
-                weights.push(weight.map_err(|error| {
-                    format!("{}, {keys} keys of {size} B: {error}", server.name)
-                })?);
+                weights.push(weight.map_err(|error| format!("{}, {keys} keys of {size} B: {error}", server.name))?);
             }
         }
     }
@@ -57,9 +55,7 @@ fn weigh(server: &Server, keys: u64, size: usize, options: &Options) -> Outcome<
     let running = Running::start(server, &[options.server_core], 1)?;
     let load = |text: &str, count| {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        machine::on_cores(&[options.generator_core], || {
-            loader::load(running.address(), &words, count, size)
-        })
+        machine::on_cores(&[options.generator_core], || loader::load(running.address(), &words, count, size))
     };
     load("SET key:__key__ __data__", WARM_UP)?;
     load("DEL key:__key__", WARM_UP)?;
@@ -70,13 +66,7 @@ fn weigh(server: &Server, keys: u64, size: usize, options: &Options) -> Outcome<
     if found != keys {
         return Err(format!("the server has {found} keys after {keys} were set"));
     }
-    Ok(Weight {
-        server: server.name.clone(),
-        keys,
-        size,
-        empty,
-        full,
-    })
+    Ok(Weight { server: server.name.clone(), keys, size, empty, full })
 }
 
 /// Resident memory once it changes no more: servers go on moving entries into a grown table and giving pages back for
@@ -87,11 +77,7 @@ fn settled(running: &Running) -> Outcome<u64> {
     for _ in 0..20 {
         sleep(Duration::from_millis(250));
         let now = running.resident()?;
-        quiet = if now.abs_diff(last) <= last / 1000 {
-            quiet + 1
-        } else {
-            0
-        };
+        quiet = if now.abs_diff(last) <= last / 1000 { quiet + 1 } else { 0 };
         last = now;
         if quiet == 3 {
             break;

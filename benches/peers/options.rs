@@ -30,7 +30,7 @@ pub(crate) struct Options {
     pub(crate) variants: Vec<(String, String)>,
     /// Where `install` put the peers.
     pub(crate) cache: PathBuf,
-    /// Substrings of case names; a case runs if it contains any of them. Empty stands for the default cases.
+    /// Words of case names; a case runs if any of these is in its name. Empty stands for the default cases.
     pub(crate) cases: Vec<String>,
     /// Bytes of a value.
     pub(crate) sizes: Vec<usize>,
@@ -62,26 +62,18 @@ impl Options {
         let matches = command().try_get_matches()?;
         let pairs = list::<String>(&matches, "variant").into_iter().map(|text| {
             let (name, words) = text.split_once('=').ok_or_else(|| {
-                command().error(
-                    clap::error::ErrorKind::ValueValidation,
-                    format!("--variant '{text}' is not NAME=ARGUMENTS"),
-                )
+                command()
+                    .error(clap::error::ErrorKind::ValueValidation, format!("--variant '{text}' is not NAME=ARGUMENTS"))
             })?;
             Ok((format!("roster-{name}"), words.to_owned()))
         });
         Ok(Self {
             variants: pairs.collect::<Result<_, clap::Error>>()?,
-            parts: list::<String>(&matches, "parts")
-                .iter()
-                .map(|name| part(name))
-                .collect(),
+            parts: list::<String>(&matches, "parts").iter().map(|name| part(name)).collect(),
             servers: list(&matches, "servers"),
             roster: one(&matches, "roster"),
             roster_arguments: one(&matches, "roster-arguments"),
-            cache: matches
-                .get_one("cache")
-                .cloned()
-                .unwrap_or_else(default_cache),
+            cache: matches.get_one("cache").cloned().unwrap_or_else(default_cache),
             cases: list(&matches, "cases"),
             sizes: list(&matches, "sizes"),
             pipelines: list(&matches, "pipelines"),
@@ -108,26 +100,16 @@ fn part(name: &str) -> Part {
 
 /// The value of an option that has a default, so it is always there.
 fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
-    matches
-        .get_one::<T>(name)
-        .cloned()
-        .unwrap_or_else(|| unreachable!("option {name} has a default"))
+    matches.get_one::<T>(name).cloned().unwrap_or_else(|| unreachable!("option {name} has a default"))
 }
 
 fn list<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
-    matches
-        .get_many::<T>(name)
-        .map(|values| values.cloned().collect())
-        .unwrap_or_default()
+    matches.get_many::<T>(name).map(|values| values.cloned().collect()).unwrap_or_default()
 }
 
 /// The directory that `install` uses, by the same rule.
 fn default_cache() -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("ROSTER_PEERS").unwrap_or_else(|| {
         set("XDG_CACHE_HOME")
             .or_else(|| set("HOME").map(|home| home.join(".cache")))
@@ -137,48 +119,63 @@ fn default_cache() -> PathBuf {
 }
 
 fn command() -> Command {
-    let listed = |name, default, help| {
-        option(name, help)
-            .default_value(default)
-            .value_delimiter(',')
-    };
+    let listed = |name, default, help| option(name, help).default_value(default).value_delimiter(',');
     let sizes = |name, default, help| listed(name, default, help).value_parser(size_parser);
-    let count = |name, default, help| {
-        option(name, help)
-            .default_value(default)
-            .value_parser(value_parser!(u64).range(1..))
-    };
-    let size = |name, default, help| {
-        option(name, help)
-            .default_value(default)
-            .value_parser(size_parser)
-    };
-    let core = |name, default, help| {
-        option(name, help)
-            .default_value(default)
-            .value_parser(core_parser)
-    };
+    let count =
+        |name, default, help| option(name, help).default_value(default).value_parser(value_parser!(u64).range(1..));
+    let size = |name, default, help| option(name, help).default_value(default).value_parser(size_parser);
+    let core = |name, default, help| option(name, help).default_value(default).value_parser(core_parser);
     Command::new("peers")
         .about("Measures Roster and its peers; see docs/benchmarks.md")
         .no_binary_name(false)
         .arg(option("bench", "Given by cargo bench").action(ArgAction::SetTrue).hide(true))
         .arg(listed("parts", "speed,memory,scaling", "Parts to run").value_parser(["speed", "memory", "scaling"]))
-        .arg(listed("servers", "roster,valkey-9,valkey-8,redis-7", "Servers; the ratios are of roster and its variants, or of the first if there is none"))
-        .arg(option("roster", "Roster's binary").default_value(env!("CARGO_BIN_EXE_roster")).hide_default_value(true).value_parser(value_parser!(PathBuf)))
-        .arg(option("roster-arguments", "Roster's arguments; {port}, {workers}, {cores}, {dir} are filled in")
-            .default_value("--port {port} --workers {workers}").allow_hyphen_values(true))
-        .arg(option("variant", "Another roster with further arguments, as in epoll='--io-driver epoll'; can be repeated")
-            .action(ArgAction::Append).value_name("NAME=ARGUMENTS"))
+        .arg(listed(
+            "servers",
+            "roster,valkey-9,valkey-8,redis-7",
+            "Servers; the ratios are of roster and its variants, or of the first if there is none",
+        ))
+        .arg(
+            option("roster", "Roster's binary")
+                .default_value(env!("CARGO_BIN_EXE_roster"))
+                .hide_default_value(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            option("roster-arguments", "Roster's arguments; {port}, {workers}, {cores}, {dir} are filled in")
+                .default_value("--port {port} --workers {workers}")
+                .allow_hyphen_values(true),
+        )
+        .arg(
+            option(
+                "variant",
+                "Another roster with further arguments, as in epoll='--io-driver epoll'; can be repeated",
+            )
+            .action(ArgAction::Append)
+            .value_name("NAME=ARGUMENTS"),
+        )
         .arg(option("cache", "Where benches/peers/install put the peers").value_parser(value_parser!(PathBuf)))
-        .arg(option("cases", "Only cases whose name contains one of these, without regard to capitals; 'all' for every case")
-            .value_delimiter(','))
+        .arg(
+            option(
+                "cases",
+                "Only cases with one of these in their name, as whole words in any capitals; 'all' for every case",
+            )
+            .value_delimiter(','),
+        )
         .arg(sizes("sizes", "64,256", "Bytes of a value"))
         .arg(sizes("pipelines", "1,16,50", "Requests in flight per connection"))
         .arg(count("rounds", "3", "Measurements of every point, interleaved over the servers"))
-        .arg(count("operations", "120000", "Operations of a point at pipeline 1; up to eight times as many at deeper ones"))
+        .arg(count(
+            "operations",
+            "100000",
+            "Operations of a point at pipeline 1; up to eight times as many at deeper ones",
+        ))
         .arg(size("connections", "50", "Connections of the generator"))
         .arg(count("keyspace", "100000", "Different keys, all present before a point begins"))
-        .arg(listed("keys", "10000,100000,1000000,5000000", "Key counts of the memory part").value_parser(value_parser!(u64).range(1..)))
+        .arg(
+            listed("keys", "10000,100000,1000000,5000000", "Key counts of the memory part")
+                .value_parser(value_parser!(u64).range(1..)),
+        )
         .arg(sizes("memory-sizes", "32,256", "Bytes of a value in the memory part"))
         .arg(core("server-core", "0", "Core of the server"))
         .arg(core("generator-core", "1", "Core of the generator"))

@@ -35,21 +35,13 @@ impl CpuTime {
     pub(crate) fn total(&self) -> f64 {
         let coarse = self.user + self.system;
         let rounding = 4.0 / machine::ticks_per_second();
-        if (self.exact - coarse).abs() <= rounding {
-            self.exact
-        } else {
-            coarse
-        }
+        if (self.exact - coarse).abs() <= rounding { self.exact } else { coarse }
     }
 
     /// The user part of the total.
     pub(crate) fn user_share(&self) -> f64 {
         let coarse = self.user + self.system;
-        if coarse > 0.0 {
-            self.user / coarse
-        } else {
-            0.0
-        }
+        if coarse > 0.0 { self.user / coarse } else { 0.0 }
     }
 }
 
@@ -81,10 +73,8 @@ impl Running {
     pub(crate) fn start(server: &Server, cores: &[usize], workers: usize) -> Outcome<Self> {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("roster-peers-{}-{serial}", std::process::id()));
-        fs::create_dir_all(&directory)
-            .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+        let directory = std::env::temp_dir().join(format!("roster-peers-{}-{serial}", std::process::id()));
+        fs::create_dir_all(&directory).map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
         let port = free_port()?;
         let words = server.command(port, cores, workers, &directory);
         let spawned = machine::on_cores(cores, || spawn(&words, &directory));
@@ -95,11 +85,7 @@ impl Running {
                 return Err(format!("{}: {error}", server.name));
             }
         };
-        let mut running = Self {
-            child,
-            directory,
-            port,
-        };
+        let mut running = Self { child, directory, port };
         running.wait_until_ready(&server.name)?;
         Ok(running)
     }
@@ -112,20 +98,14 @@ impl Running {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!(
-                    "{name} ended at its start ({status}); it printed:\n{}",
-                    self.printed()
-                ));
+                return Err(format!("{name} ended at its start ({status}); it printed:\n{}", self.printed()));
             }
             if pings(self.address()) {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let limit = START_LIMIT.as_secs();
-                return Err(format!(
-                    "{name} answered no PING within {limit} s; it printed:\n{}",
-                    self.printed()
-                ));
+                return Err(format!("{name} answered no PING within {limit} s; it printed:\n{}", self.printed()));
             }
             sleep(Duration::from_millis(10));
         }
@@ -141,26 +121,18 @@ impl Running {
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         let path = format!("/proc/{}/status", self.child.id());
-        let text = fs::read_to_string(&path)
-            .map_err(|error| format!("{path}: {error}; the server died"))?;
+        let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}; the server died"))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kibibytes
-            .map(|number| number * 1024)
-            .ok_or_else(|| format!("{path} has no VmRSS; the server died"))
+        kibibytes.map(|number| number * 1024).ok_or_else(|| format!("{path} has no VmRSS; the server died"))
     }
 
     /// CPU time so far. io_uring's kernel threads are threads of the process, so its sums hold them already.
     pub(crate) fn cpu(&self) -> Outcome<CpuTime> {
         let base = PathBuf::from(format!("/proc/{}", self.child.id()));
         let (_, user, system) = stat(&base)?;
-        let mut time = CpuTime {
-            user,
-            system,
-            ..CpuTime::default()
-        };
-        let threads = fs::read_dir(base.join("task"))
-            .map_err(|error| format!("{}: {error}", base.display()))?;
+        let mut time = CpuTime { user, system, ..CpuTime::default() };
+        let threads = fs::read_dir(base.join("task")).map_err(|error| format!("{}: {error}", base.display()))?;
         // A thread can end between being listed and being read: it is then not counted.
         for thread in threads.flatten() {
             if let Ok((name, user, system)) = stat(&thread.path())
@@ -169,9 +141,7 @@ impl Running {
                 time.ring += user + system;
             }
             let schedule = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-            let mut nanoseconds = schedule
-                .split_whitespace()
-                .map(|text| text.parse::<f64>().unwrap_or(0.0));
+            let mut nanoseconds = schedule.split_whitespace().map(|text| text.parse::<f64>().unwrap_or(0.0));
             time.exact += nanoseconds.next().unwrap_or(0.0) / 1e9;
             time.waiting += nanoseconds.next().unwrap_or(0.0) / 1e9;
         }
@@ -194,11 +164,8 @@ fn discard(directory: &Path) {
 }
 
 fn spawn(words: &[String], directory: &Path) -> Outcome<Child> {
-    let log =
-        File::create(directory.join("log")).map_err(|error| format!("no log file: {error}"))?;
-    let copy = log
-        .try_clone()
-        .map_err(|error| format!("no log file: {error}"))?;
+    let log = File::create(directory.join("log")).map_err(|error| format!("no log file: {error}"))?;
+    let copy = log.try_clone().map_err(|error| format!("no log file: {error}"))?;
     // The kernel kills the server if the harness is killed: a server left behind would disturb every later run.
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
@@ -208,19 +175,13 @@ fn spawn(words: &[String], directory: &Path) -> Outcome<Child> {
         .stdout(log)
         .stderr(copy)
         .spawn()
-        .map_err(|error| {
-            format!("setpriv, which starts the server, cannot be run: {error}; install util-linux")
-        })
+        .map_err(|error| format!("setpriv, which starts the server, cannot be run: {error}; install util-linux"))
 }
 
 /// A port that was free a moment ago.
 fn free_port() -> Outcome<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .map_err(|error| format!("no free port: {error}"))?;
-    Ok(listener
-        .local_addr()
-        .map_err(|error| format!("no free port: {error}"))?
-        .port())
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port: {error}"))?;
+    Ok(listener.local_addr().map_err(|error| format!("no free port: {error}"))?.port())
 }
 
 fn pings(address: SocketAddr) -> bool {
@@ -240,8 +201,7 @@ fn pings(address: SocketAddr) -> bool {
 /// hold brackets and blanks, so fields are counted from the last bracket: user time is the 14th of all.
 fn stat(directory: &Path) -> Outcome<(String, f64, f64)> {
     let path = directory.join("stat");
-    let text = fs::read_to_string(&path)
-        .map_err(|error| format!("{}: {error}; the server died", path.display()))?;
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}; the server died", path.display()))?;
     let parsed = (|| {
         let (head, tail) = text.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
@@ -250,8 +210,7 @@ fn stat(directory: &Path) -> Outcome<(String, f64, f64)> {
         let system: f64 = fields.next()?.parse().ok()?;
         Some((name, user, system))
     })();
-    let (name, user, system) =
-        parsed.ok_or_else(|| format!("{} is not as expected", path.display()))?;
+    let (name, user, system) = parsed.ok_or_else(|| format!("{} is not as expected", path.display()))?;
     let tick = machine::ticks_per_second();
     Ok((name, user / tick, system / tick))
 }

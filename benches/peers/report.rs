@@ -42,8 +42,7 @@ pub(crate) fn speed(points: &[Point], servers: &[Server], base: &[String]) -> St
     for case in cases(points) {
         for server in servers {
             let of = select(points, &server.name, &case);
-            let middle =
-                |figure: fn(&Point) -> f64| median(of.iter().map(|point| figure(point)).collect());
+            let middle = |figure: fn(&Point) -> f64| median(of.iter().map(|point| figure(point)).collect());
             let _ = writeln!(
                 text,
                 "| {case} | {} | {:.0} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.0} | {:.1} |",
@@ -69,10 +68,7 @@ fn ratios(points: &[Point], servers: &[Server], base: &[String]) -> String {
     let mut text = String::new();
     for (title, figure) in FIGURES {
         let peers = opponents(servers, base);
-        let _ = write!(
-            text,
-            "\n### {title}, ratio: median of the rounds (least to most)\n\n| case | server |"
-        );
+        let _ = write!(text, "\n### {title}, ratio: median of the rounds (least to most)\n\n| case | server |");
         for peer in &peers {
             let _ = write!(text, " to {peer} |");
         }
@@ -84,11 +80,7 @@ fn ratios(points: &[Point], servers: &[Server], base: &[String]) -> String {
                     let all = rounds(points, server, peer, &case, figure);
                     let _ = match (server == peer, least_most(&all)) {
                         (false, Some((least, most))) => {
-                            write!(
-                                text,
-                                " {:.2} ({least:.2} to {most:.2}) |",
-                                median(all.clone())
-                            )
+                            write!(text, " {:.2} ({least:.2} to {most:.2}) |", median(all.clone()))
                         }
                         _ => write!(text, " |"),
                     };
@@ -104,18 +96,12 @@ fn ratios(points: &[Point], servers: &[Server], base: &[String]) -> String {
 type Figure = fn(&Point) -> f64;
 
 /// The figures of which ratios are shown.
-const FIGURES: [(&str, Figure); 2] = [
-    ("CPU per operation", Point::total),
-    ("User CPU per operation", Point::user),
-];
+const FIGURES: [(&str, Figure); 2] = [("CPU per operation", Point::total), ("User CPU per operation", Point::user)];
 
 /// Whom a base server is compared to: every server that is no base, and the first base if there are variants of it.
 fn opponents(servers: &[Server], base: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = servers
-        .iter()
-        .map(|server| server.name.clone())
-        .filter(|name| !base.contains(name))
-        .collect();
+    let mut names: Vec<String> =
+        servers.iter().map(|server| server.name.clone()).filter(|name| !base.contains(name)).collect();
     if base.len() > 1 {
         names.push(base[0].clone());
     }
@@ -129,10 +115,7 @@ fn rounds(points: &[Point], server: &str, peer: &str, case: &str, figure: Figure
         let other = peers.iter().find(|other| other.round == point.round)?;
         Some(figure(point) / figure(other))
     };
-    select(points, server, case)
-        .iter()
-        .filter_map(pair)
-        .collect()
+    select(points, server, case).iter().filter_map(pair).collect()
 }
 
 /// The memory tables.
@@ -144,8 +127,7 @@ pub(crate) fn memory(weights: &[Weight], servers: &[Server]) -> String {
         }
         let _ = writeln!(text, "\n| --- |{}", " --: |".repeat(servers.len()));
     };
-    let mut text =
-        String::from("## Memory\n\nResident bytes per key above key (16 B) and value:\n\n");
+    let mut text = String::from("## Memory\n\nResident bytes per key above key (16 B) and value:\n\n");
     heads(&mut text, "keys, value");
     for row in weights.chunks(servers.len()) {
         let _ = write!(text, "| {} keys, {} B |", row[0].keys, row[0].size);
@@ -159,12 +141,7 @@ pub(crate) fn memory(weights: &[Weight], servers: &[Server]) -> String {
     for row in weights.chunks(servers.len()) {
         let _ = write!(text, "| {} keys, {} B |", row[0].keys, row[0].size);
         for weight in row {
-            let _ = write!(
-                text,
-                " {:.1} → {:.1} |",
-                mebibytes(weight.empty),
-                mebibytes(weight.full)
-            );
+            let _ = write!(text, " {:.1} → {:.1} |", mebibytes(weight.empty), mebibytes(weight.full));
         }
         text.push('\n');
     }
@@ -177,9 +154,7 @@ fn mebibytes(bytes: u64) -> f64 {
 
 /// The scaling table.
 pub(crate) fn scaling(points: &[(Layout, Point)], servers: &[Server]) -> String {
-    let mut text = String::from(
-        "## Scaling\n\nCPU µs per operation (requests/s), medians:\n\n| case | server |",
-    );
+    let mut text = String::from("## Scaling\n\nCPU µs per operation (requests/s), medians:\n\n| case | server |");
     for layout in LAYOUTS {
         let _ = write!(text, " {} |", layout.name());
     }
@@ -189,15 +164,9 @@ pub(crate) fn scaling(points: &[(Layout, Point)], servers: &[Server]) -> String 
         for server in servers.iter().filter(|server| scaling::scales(server)) {
             let _ = write!(text, "| {case} | {} |", server.name);
             let of = |wanted: Layout| {
-                let chosen: Vec<Point> = points
-                    .iter()
-                    .filter(|(layout, _)| *layout == wanted)
-                    .map(|(_, point)| point.clone())
-                    .collect();
-                select(&chosen, &server.name, &case)
-                    .into_iter()
-                    .cloned()
-                    .collect::<Vec<_>>()
+                let chosen: Vec<Point> =
+                    points.iter().filter(|(layout, _)| *layout == wanted).map(|(_, point)| point.clone()).collect();
+                select(&chosen, &server.name, &case).into_iter().cloned().collect::<Vec<_>>()
             };
             for layout in LAYOUTS {
                 let of = of(layout);
@@ -205,11 +174,8 @@ pub(crate) fn scaling(points: &[(Layout, Point)], servers: &[Server]) -> String 
                 let speed = median(of.iter().map(|point| point.seen.per_second).collect());
                 let _ = write!(text, " {total:.3} ({speed:.0}) |");
             }
-            let pairs = of(Layout::Two)
-                .iter()
-                .zip(&of(Layout::One))
-                .map(|(two, one)| two.total() / one.total())
-                .collect();
+            let pairs =
+                of(Layout::Two).iter().zip(&of(Layout::One)).map(|(two, one)| two.total() / one.total()).collect();
             let _ = writeln!(text, " {:.2} |", median(pairs));
         }
     }
@@ -221,10 +187,7 @@ pub(crate) fn speed_json(points: &[Point], servers: &[Server], base: &[String]) 
     let mut medians = Vec::new();
     for case in cases(points) {
         for server in base {
-            for peer in opponents(servers, base)
-                .iter()
-                .filter(|peer| *peer != server)
-            {
+            for peer in opponents(servers, base).iter().filter(|peer| *peer != server) {
                 let of = |figure| median(rounds(points, server, peer, &case, figure));
                 medians.push(json!({
                     "case": case, "server": server, "to": peer,
@@ -266,13 +229,9 @@ pub(crate) fn scaling_json(points: &[(Layout, Point)]) -> Value {
 }
 
 /// Writes the JSON file: the parts, and what they were measured with.
-pub(crate) fn save(
-    path: &Path,
-    servers: &[Server],
-    options: &Options,
-    mut parts: Map<String, Value>,
-) -> Outcome<()> {
-    let each = |server: &Server| json!({ "name": server.name, "version": server.version, "arguments": server.words[1..] });
+pub(crate) fn save(path: &Path, servers: &[Server], options: &Options, mut parts: Map<String, Value>) -> Outcome<()> {
+    let each =
+        |server: &Server| json!({ "name": server.name, "version": server.version, "arguments": server.words[1..] });
     parts.insert("machine".into(), json!(machine::describe()));
     parts.insert("servers".into(), servers.iter().map(each).collect());
     parts.insert(
@@ -282,10 +241,8 @@ pub(crate) fn save(
             "keyspace": options.keyspace, "server_core": options.server_core, "generator_core": options.generator_core,
         }),
     );
-    let text = serde_json::to_string_pretty(&parts)
-        .map_err(|error| format!("the result has no JSON form: {error}"))?;
-    fs::write(path, text + "\n")
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    let text = serde_json::to_string_pretty(&parts).map_err(|error| format!("the result has no JSON form: {error}"))?;
+    fs::write(path, text + "\n").map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// The names of the cases, in the order in which they were measured.
@@ -300,10 +257,7 @@ fn cases(points: &[Point]) -> Vec<String> {
 }
 
 fn select<'a>(points: &'a [Point], server: &str, case: &str) -> Vec<&'a Point> {
-    points
-        .iter()
-        .filter(|point| point.server == server && point.case == case)
-        .collect()
+    points.iter().filter(|point| point.server == server && point.case == case).collect()
 }
 
 /// The middle value; of an even number of values the mean of the two in the middle. Not a number if there is none.

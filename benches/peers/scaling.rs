@@ -49,35 +49,15 @@ pub(crate) fn measure(servers: &[Server], options: &Options) -> Outcome<Vec<(Lay
     let mut points = Vec::new();
     for round in 0..options.rounds {
         for case in &cases::scaling(options) {
-            eprintln!(
-                "scaling: round {} of {}, {}",
-                round + 1,
-                options.rounds,
-                case.name
-            );
+            eprintln!("scaling: round {} of {}, {}", round + 1, options.rounds, case.name);
             for server in servers.iter().filter(|server| scales(server)) {
                 for layout in LAYOUTS {
                     let placement = match layout {
-                        Layout::Apart => Placement {
-                            server: &[one],
-                            workers: 1,
-                            generator: &[other],
-                        },
-                        Layout::One => Placement {
-                            server: &[one],
-                            workers: 1,
-                            generator: &both,
-                        },
-                        Layout::Two => Placement {
-                            server: &both,
-                            workers: 2,
-                            generator: &both,
-                        },
+                        Layout::Apart => Placement { server: &[one], workers: 1, generator: &[other] },
+                        Layout::One => Placement { server: &[one], workers: 1, generator: &both },
+                        Layout::Two => Placement { server: &both, workers: 2, generator: &both },
                     };
-                    points.push((
-                        layout,
-                        speed::point(server, case, round, placement, options)?,
-                    ));
+                    points.push((layout, speed::point(server, case, round, placement, options)?));
                 }
             }
         }

@@ -28,18 +28,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// The command line for one start.
-    pub(crate) fn command(
-        &self,
-        port: u16,
-        cores: &[usize],
-        workers: usize,
-        directory: &Path,
-    ) -> Vec<String> {
-        let cores = cores
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
+    pub(crate) fn command(&self, port: u16, cores: &[usize], workers: usize, directory: &Path) -> Vec<String> {
+        let cores = cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let fill = |word: &String| {
             word.replace("{port}", &port.to_string())
                 .replace("{workers}", &workers.to_string())
@@ -81,10 +71,7 @@ pub(crate) fn choose(options: &Options) -> Outcome<Vec<Server>> {
             "roster" => servers.push(roster(name, "", options)?),
             peer if PEERS.contains(&peer) => servers.push(installed(peer, options)?),
             other => {
-                return Err(format!(
-                    "there is no server '{other}'; known: roster, {}",
-                    PEERS.join(", ")
-                ));
+                return Err(format!("there is no server '{other}'; known: roster, {}", PEERS.join(", ")));
             }
         }
     }
@@ -92,10 +79,7 @@ pub(crate) fn choose(options: &Options) -> Outcome<Vec<Server>> {
         servers.push(roster(name, arguments, options)?);
     }
     for (place, server) in servers.iter().enumerate() {
-        if servers[..place]
-            .iter()
-            .any(|earlier| earlier.name == server.name)
-        {
+        if servers[..place].iter().any(|earlier| earlier.name == server.name) {
             return Err(format!("server '{}' is named twice", server.name));
         }
     }
@@ -104,11 +88,8 @@ pub(crate) fn choose(options: &Options) -> Outcome<Vec<Server>> {
 
 /// Names of the servers whose ratios to the others are reported: all of kind Roster, or the first server if none is.
 pub(crate) fn base(servers: &[Server]) -> Vec<String> {
-    let rosters: Vec<String> = servers
-        .iter()
-        .filter(|server| server.kind == Kind::Roster)
-        .map(|server| server.name.clone())
-        .collect();
+    let rosters: Vec<String> =
+        servers.iter().filter(|server| server.kind == Kind::Roster).map(|server| server.name.clone()).collect();
     match (rosters.is_empty(), servers.first()) {
         (true, Some(first)) => vec![first.name.clone()],
         _ => rosters,
@@ -117,39 +98,19 @@ pub(crate) fn base(servers: &[Server]) -> Vec<String> {
 
 fn roster(name: &str, arguments: &str, options: &Options) -> Outcome<Server> {
     let mut words = vec![options.roster.to_string_lossy().into_owned()];
-    words.extend(
-        options
-            .roster_arguments
-            .split_whitespace()
-            .map(str::to_owned),
-    );
+    words.extend(options.roster_arguments.split_whitespace().map(str::to_owned));
     words.extend(arguments.split_whitespace().map(str::to_owned));
-    let version = version(&options.roster).map_err(|error| {
-        format!(
-            "{error}; build roster first, or leave it out: --servers {}",
-            PEERS.join(",")
-        )
-    })?;
-    Ok(Server {
-        name: name.to_owned(),
-        kind: Kind::Roster,
-        words,
-        version,
-    })
+    let version = version(&options.roster)
+        .map_err(|error| format!("{error}; build roster first, or leave it out: --servers {}", PEERS.join(",")))?;
+    Ok(Server { name: name.to_owned(), kind: Kind::Roster, words, version })
 }
 
 fn installed(name: &str, options: &Options) -> Outcome<Server> {
     let program = options.cache.join("bin").join(name);
-    let version =
-        version(&program).map_err(|error| format!("{error}; run benches/peers/install first"))?;
+    let version = version(&program).map_err(|error| format!("{error}; run benches/peers/install first"))?;
     let mut words = vec![program.to_string_lossy().into_owned()];
     words.extend(PEER_WORDS.iter().map(|word| (*word).to_owned()));
-    Ok(Server {
-        name: name.to_owned(),
-        kind: Kind::Peer,
-        words,
-        version,
-    })
+    Ok(Server { name: name.to_owned(), kind: Kind::Peer, words, version })
 }
 
 /// The first line that `--version` prints.

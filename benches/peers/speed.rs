@@ -72,20 +72,11 @@ pub(crate) fn measure(servers: &[Server], options: &Options) -> Outcome<Vec<Poin
     if cases.is_empty() {
         return Err("no case has a name with any of the texts given by --cases".into());
     }
-    let placement = Placement {
-        server: &[options.server_core],
-        workers: 1,
-        generator: &[options.generator_core],
-    };
+    let placement = Placement { server: &[options.server_core], workers: 1, generator: &[options.generator_core] };
     let mut points = Vec::new();
     for round in 0..options.rounds {
         for case in &cases {
-            eprintln!(
-                "speed: round {} of {}, {}",
-                round + 1,
-                options.rounds,
-                case.name
-            );
+            eprintln!("speed: round {} of {}, {}", round + 1, options.rounds, case.name);
             for place in 0..servers.len() {
                 let server = &servers[(place + round) % servers.len()];
                 points.push(point(server, case, round, placement, options)?);
@@ -116,12 +107,5 @@ pub(crate) fn point(
     let seen = generator::run(case, running.port, placement.generator, options).map_err(named)?;
     let seconds = start.elapsed().as_secs_f64();
     let cpu = running.cpu().map_err(named)? - before;
-    Ok(Point {
-        server: server.name.clone(),
-        case: case.name.clone(),
-        round,
-        seen,
-        cpu,
-        seconds,
-    })
+    Ok(Point { server: server.name.clone(), case: case.name.clone(), round, seen, cpu, seconds })
 }

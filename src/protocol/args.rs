@@ -1,15 +1,16 @@
 //! The arguments of one request.
 //!
-//! [`Args`] is a view that costs nothing to copy. Small arguments are places in the receive buffer; big ones ([`crate::protocol::big`]) came
-//! in their own memory, which [`Args::take_big`] shares with whoever wants to keep it. [`Frame`] owns the arguments of a request that has to
-//! outlive the buffer: a queued command of a transaction, a call out of a script.
+//! [`Args`] is a view that costs nothing to copy. Small arguments are places in the receive buffer;
+//! big ones ([`crate::protocol::big`]) came in their own memory, which [`Args::take_big`] shares
+//! with whoever wants to keep it. [`Frame`] owns the arguments of a request that has to outlive the
+//! buffer: a queued command of a transaction, a call out of a script.
 
 use std::ops::{Index, Range};
 
 use bytes::Bytes;
 
-/// Marks the offset of a [`Span`] as a number in the list of big arguments. No buffer reaches this offset, because no allocation may be
-/// larger than `isize::MAX` bytes.
+/// Marks the offset of a [`Span`] as a number in the list of big arguments. No buffer reaches this
+/// offset, because no allocation may be larger than `isize::MAX` bytes.
 const BIG_MARK: usize = 1 << (usize::BITS - 1);
 
 /// Where an argument lies: in the buffer, or in the list of big arguments.
@@ -78,8 +79,9 @@ impl<'a> Args<'a> {
     /// The argument with this index.
     ///
     /// # Panics
-    /// As a slice does, when `index` is not below [`Args::len`]. A command's arity is checked before it runs, so an index within the arity
-    /// is safe; for anything beyond it there is [`Args::nth`].
+    /// As a slice does, when `index` is not below [`Args::len`]. A command's arity is checked
+    /// before it runs, so an index within the arity is safe; for anything beyond it there is
+    /// [`Args::nth`].
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         self.bytes(self.spans[index])
@@ -99,8 +101,9 @@ impl<'a> Args<'a> {
 
     /// Ownership of a big argument, to keep it as a value without copying it.
     ///
-    /// `None` for an argument that lies in the receive buffer: copy that. The parser lets go of its own reference before the next request, and
-    /// from then on the caller's is the only one, so that `Bytes::try_into_mut` gives the memory back as a plain growable buffer.
+    /// `None` for an argument that lies in the receive buffer: copy that. The parser lets go of its
+    /// own reference before the next request, and from then on the caller's is the only one, so
+    /// that `Bytes::try_into_mut` gives the memory back as a plain growable buffer.
     pub fn take_big(&self, index: usize) -> Option<Bytes> {
         let number = self.spans.get(index)?.big()?;
         self.bigs.get(number).cloned()
@@ -210,7 +213,8 @@ impl DoubleEndedIterator for Iter<'_> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
-/// Arguments that own their bytes. Small ones share one allocation; big ones stay the memory that they were received into.
+/// Arguments that own their bytes. Small ones share one allocation; big ones stay the memory that
+/// they were received into.
 #[derive(Clone, Default)]
 pub struct Frame {
     data: Box<[u8]>,
@@ -237,7 +241,8 @@ impl Frame {
 }
 
 impl From<Args<'_>> for Frame {
-    /// Copies the small arguments into one allocation of exactly their size and shares the big ones.
+    /// Copies the small arguments into one allocation of exactly their size and shares the big
+    /// ones.
     fn from(args: Args<'_>) -> Self {
         let small = args
             .spans

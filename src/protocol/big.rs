@@ -1,13 +1,16 @@
 //! A large argument on its way in.
 //!
-//! A value of hundreds of megabytes must not pass through the receive buffer, where it would lie once more and be copied once more. It is
-//! received into its own buffer, which then becomes the argument and, if the command wants it, the stored value.
+//! A value of hundreds of megabytes must not pass through the receive buffer, where it would lie
+//! once more and be copied once more. It is received into its own buffer, which then becomes the
+//! argument and, if the command wants it, the stored value.
 //!
-//! The client only promises the length; memory follows what has arrived. The buffer grows fourfold with each step, from 16 KiB on, and takes
-//! its exact final size as soon as a quarter of the payload is there. So the last growth copies at most a quarter, and old and new buffer
-//! together never hold more touched memory than the payload is long.
+//! The client only promises the length; memory follows what has arrived. The buffer grows fourfold
+//! with each step, from 16 KiB on, and takes its exact final size as soon as a quarter of the
+//! payload is there. So the last growth copies at most a quarter, and old and new buffer together
+//! never hold more touched memory than the payload is long.
 
-/// Bytes from which on an argument that is not yet wholly in the receive buffer gets its own memory (Redis draws the line at the same length).
+/// Bytes from which on an argument that is not yet wholly in the receive buffer gets its own memory
+/// (Redis draws the line at the same length).
 pub const BIG: usize = 32 * 1024;
 
 /// Bytes of the first buffer: what a client gets for a mere promise.
@@ -34,7 +37,8 @@ impl Big {
         self.len - self.data.len().min(self.len)
     }
 
-    /// Appends what arrived elsewhere, and returns how many bytes belonged to the payload; the rest follows it on the wire.
+    /// Appends what arrived elsewhere, and returns how many bytes belonged to the payload; the rest
+    /// follows it on the wire.
     pub fn extend(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && self.missing() > 0 {
@@ -47,15 +51,17 @@ impl Big {
         taken
     }
 
-    /// Hands out the buffer to receive into, and the number of bytes that may be appended to it without growing it (0 only when nothing is
-    /// missing). Reading more than that would take bytes of what follows the payload. Give it back with [`Big::restore`].
+    /// Hands out the buffer to receive into, and the number of bytes that may be appended to it
+    /// without growing it (0 only when nothing is missing). Reading more than that would take bytes
+    /// of what follows the payload. Give it back with [`Big::restore`].
     pub fn lend(&mut self) -> (Vec<u8>, usize) {
         self.grow();
         let room = (self.data.capacity() - self.data.len()).min(self.missing());
         (std::mem::take(&mut self.data), room)
     }
 
-    /// Takes back the buffer of [`Big::lend`] with the received bytes appended. Returns whether the payload is complete.
+    /// Takes back the buffer of [`Big::lend`] with the received bytes appended. Returns whether the
+    /// payload is complete.
     pub fn restore(&mut self, data: Vec<u8>) -> bool {
         debug_assert!(data.len() <= self.len, "the reader went past the payload");
         self.data = data;

@@ -1,8 +1,9 @@
 //! The long double of INCRBYFLOAT and HINCRBYFLOAT.
 //!
-//! Redis on x86-64 adds in the 80-bit format of the x87: a mantissa of 64 bits and an exponent of 15. Its results differ
-//! from those of doubles in digits that users see (`3` plus `1.1` is `4.1`, in doubles `4.0999999999999996`), so this is
-//! the same arithmetic in integers: exact conversion, addition with one rounding to nearest, ties to even.
+//! Redis on x86-64 adds in the 80-bit format of the x87: a mantissa of 64 bits and an exponent of
+//! 15. Its results differ from those of doubles in digits that users see (`3` plus `1.1` is `4.1`,
+//! in doubles `4.0999999999999996`), so this is the same arithmetic in integers: exact conversion,
+//! addition with one rounding to nearest, ties to even.
 
 use super::natural::Natural;
 use super::number::{Hex, has_digit, is_infinity, parse_exponent, round, split_sign};
@@ -38,8 +39,9 @@ struct Magnitude {
 }
 
 impl LongDouble {
-    /// Parses what C's `strtold` takes, less white space and NaN. `None` for anything else, for what is out of range, and
-    /// for texts of 5 KiB and more (found by experiment with INCRBYFLOAT on Redis 7.0).
+    /// Parses what C's `strtold` takes, less white space and NaN. `None` for anything else, for
+    /// what is out of range, and for texts of 5 KiB and more (found by experiment with INCRBYFLOAT
+    /// on Redis 7.0).
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TOO_LONG {
             return None;
@@ -67,7 +69,8 @@ impl LongDouble {
         })
     }
 
-    /// The sum. `None` if it is infinite or NaN, which Redis refuses with `increment would produce NaN or Infinity`.
+    /// The sum. `None` if it is infinite or NaN, which Redis refuses with `increment would produce
+    /// NaN or Infinity`.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (this, that) = (self.magnitude?.normal(), other.magnitude?.normal());
         if that.mantissa == 0 {
@@ -120,7 +123,8 @@ impl LongDouble {
 }
 
 impl Magnitude {
-    /// Rounds to 64 bits; `sticky` tells that the exact value is a little larger. `None` if it is infinite.
+    /// Rounds to 64 bits; `sticky` tells that the exact value is a little larger. `None` if it is
+    /// infinite.
     fn rounded(mantissa: u128, sticky: bool, exponent: i64) -> Option<Self> {
         let (mantissa, exponent) = round(mantissa, sticky, exponent, 64, LEAST);
         let length = i64::from(64 - mantissa.leading_zeros());
@@ -137,7 +141,8 @@ impl Magnitude {
         }
     }
 
-    /// Parses digits with an optional point and an optional exponent. `None` for anything else and for infinity.
+    /// Parses digits with an optional point and an optional exponent. `None` for anything else and
+    /// for infinity.
     fn from_decimal(text: &[u8]) -> Option<Self> {
         let end = text
             .iter()

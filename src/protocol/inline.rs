@@ -1,10 +1,12 @@
 //! Inline commands: a line of words as a person types it into telnet.
 //!
-//! The quoting rules are those of Redis 7.0, found by experiment: white space separates words; inside double quotes `\n \r \t \b \a`, `\xHH`
-//! and any other escaped byte work; inside single quotes only `\'` does; quotes may begin in the middle of a word, but a closing quote must be
-//! followed by white space or the end of the line. Outside quotes a backslash means itself. White space before a word includes vertical tab and
-//! form feed, though neither ends an unquoted word. Unlike Redis, which treats a NUL byte as the end of what it received and then waits
-//! for 64 KiB to come, a NUL is a byte like any other.
+//! The quoting rules are those of Redis 7.0, found by experiment: white space separates words;
+//! inside double quotes `\n \r \t \b \a`, `\xHH` and any other escaped byte work; inside single
+//! quotes only `\'` does; quotes may begin in the middle of a word, but a closing quote must be
+//! followed by white space or the end of the line. Outside quotes a backslash means itself. White
+//! space before a word includes vertical tab and form feed, though neither ends an unquoted word.
+//! Unlike Redis, which treats a NUL byte as the end of what it received and then waits for 64 KiB
+//! to come, a NUL is a byte like any other.
 
 use super::args::Span;
 
@@ -14,8 +16,8 @@ pub struct Unbalanced;
 
 /// Splits `line` (without its line end) into words and appends their places to `spans`.
 ///
-/// Returns whether any word had to be decoded. If so, the places are those in `decoded`, which then holds all words; otherwise they are those in
-/// `line`, and `decoded` is untouched.
+/// Returns whether any word had to be decoded. If so, the places are those in `decoded`, which then
+/// holds all words; otherwise they are those in `line`, and `decoded` is untouched.
 ///
 /// # Errors
 /// [`Unbalanced`], with `spans` and `decoded` in an unspecified state.
@@ -51,7 +53,8 @@ pub fn split(
     }
 }
 
-/// Decodes the word at the start of `rest`, which does not begin with white space, and returns what follows it.
+/// Decodes the word at the start of `rest`, which does not begin with white space, and returns what
+/// follows it.
 fn word<'a>(mut rest: &'a [u8], decoded: &mut Vec<u8>) -> Result<&'a [u8], Unbalanced> {
     while let Some((&byte, tail)) = rest.split_first() {
         match byte {

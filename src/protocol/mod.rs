@@ -1,9 +1,21 @@
-//! Pure bytes: the request parser and the reply writer. No I/O, no store.
+//! The wire format as pure bytes: no input or output, no store, nothing of Roster's upper rooms.
+//!
+//! - [`request`]: the resumable parser of RESP arrays and inline commands.
+//! - [`args`]: the arguments of a request, borrowed from the receive buffer or owned.
+//! - [`big`]: a large argument on its way in, whose memory follows what arrived.
+//! - [`inline`]: the quoting rules of inline commands.
+//! - [`error`]: violations of the protocol, in the words of Redis.
+//! - [`number`]: integers and doubles as Redis reads them; [`double`]: doubles as it prints them.
+//! - [`extended`]: the long double of INCRBYFLOAT.
+//! - [`reply`]: the reply writer; [`glob`]: patterns of keys.
 
 pub mod args;
 pub mod big;
+pub mod double;
+pub mod error;
 pub mod extended;
 pub mod glob;
+mod header;
 pub mod inline;
 mod natural;
 pub mod number;
@@ -13,7 +25,8 @@ pub mod request;
 pub use args::{Args, Frame};
 pub use big::Big;
 pub use reply::{Mark, Reply, Version};
-pub use request::{Limits, Parser, ProtocolError, Step};
+pub use error::ProtocolError;
+pub use request::{Limits, Parser, Step};
 
 /// The part of a key between the first `{` and the first `}` after it, unless it is empty: keys that share it share their
 /// slot (Redis Cluster specification, "Hash tags").

@@ -56,7 +56,8 @@ impl Natural {
             .map_or(0, |top| self.0.len() * 32 - top.leading_zeros() as usize)
     }
 
-    /// Its highest bits, at most 128 of them; how many there are below; and whether any of those is set.
+    /// Its highest bits, at most 128 of them; how many there are below; and whether any of those is
+    /// set.
     pub(super) fn top(&self) -> (u128, usize, bool) {
         let below = self.bits().saturating_sub(128);
         let (whole, part) = (below / 32, below % 32);
@@ -91,7 +92,8 @@ impl Natural {
         self.0.splice(0..0, std::iter::repeat_n(0, count / 32));
     }
 
-    /// The quotient, which must be below 2^`bits` with at most 128 `bits`, and whether there is a remainder.
+    /// The quotient, which must be below 2^`bits` with at most 128 `bits`, and whether there is a
+    /// remainder.
     pub(super) fn divide(mut self, divisor: &Self, bits: usize) -> (u128, bool) {
         let mut aligned = divisor.clone();
         aligned.shift_left(bits.saturating_sub(1));

@@ -4,7 +4,7 @@
 //! differ only here: a command says what it means (a map, a double, a null) and the writer chooses the wire form
 //! (RESP specification, and the RESP2 shapes that redis-server 7 sends for the same replies).
 
-use super::number;
+use super::double;
 
 /// Which protocol a client negotiated with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl<'a> Reply<'a> {
     /// A double: `,1.5` in RESP3, a bulk string in RESP2, both with the shortest digits that read back equal.
     pub fn double(&mut self, value: f64) {
         let mark = self.begin();
-        number::write_double(self.out, value);
+        double::write_double(self.out, value);
         let len = self.out.len() - mark.0;
         self.out.extend_from_slice(b"\r\n");
         let body = self.out.len();

@@ -1,21 +1,27 @@
 //! The request parser: RESP arrays of bulk strings, and inline commands.
 //!
-//! It works on the receive buffer of a connection and borrows the arguments from it. What was parsed of an unfinished request is kept, so a
-//! request that arrives in many pieces costs no more than one that arrives whole. In steady state it allocates nothing.
+//! It works on the receive buffer of a connection and borrows the arguments from it. What was
+//! parsed of an unfinished request is kept, so a request that arrives in many pieces costs no more
+//! than one that arrives whole. In steady state it allocates nothing.
 //!
 //! Lengths, limits and error texts are those of Redis 7.0, found by experiment. What may surprise:
-//! - A header ends at the first CR; the byte behind it is skipped unseen. A header that ends in LF alone waits for a CR.
+//! - A header ends at the first CR; the byte behind it is skipped unseen. A header that ends in LF
+//!   alone waits for a CR.
 //! - The two bytes behind a payload are skipped unseen, whatever they are.
-//! - A number has no leading zero, no `+` and no `-0`. A count of zero or less is an empty request; a negative length is an error.
+//! - A number has no leading zero, no `+` and no `-0`. A count of zero or less is an empty request;
+//!   a negative length is an error.
 //! - The type byte of an argument is only looked at when its whole header has arrived.
 //!
-//! Unlike Redis, a NUL byte in a header or in an inline command does not make the server deaf until 64 KiB have come.
+//! Unlike Redis, a NUL byte in a header or in an inline command does not make the server deaf until
+//! 64 KiB have come.
 
 use bytes::Bytes;
 
 use super::args::{Args, Span};
 use super::big::{BIG, Big};
-use super::{inline, number};
+use super::error::ProtocolError;
+use super::header::{Header, find, header};
+use super::inline;
 
 /// Places of arguments whose memory the parser keeps for the next request.
 const KEPT_SPANS: usize = 1024;
@@ -38,7 +44,8 @@ pub struct Limits {
     pub multibulk: usize,
     /// The longest inline command, and the longest header of a length, in bytes.
     pub inline_len: usize,
-    /// Whether the client has yet to authenticate: then it may send 10 arguments of 16 KiB only (as Redis since CVE-2021-32675).
+    /// Whether the client has yet to authenticate: then it may send 10 arguments of 16 KiB only (as
+    /// Redis since CVE-2021-32675).
     pub unauthenticated: bool,
 }
 
@@ -68,92 +75,21 @@ pub enum Step {
     },
     /// The buffer ends within a request.
     Incomplete {
-        /// The bytes that are still missing at least. Never more than a big argument's least length.
+        /// The bytes that are still missing at least. Never more than a big argument's least
+        /// length.
         want: usize,
     },
-    /// The buffer ends within the payload of a big argument, which is to be received into [`Parser::big`].
+    /// The buffer ends within the payload of a big argument, which is to be received into
+    /// [`Parser::big`].
     ///
-    /// The caller passes `buf[keep..]`, all of which is payload, to [`Big::extend`], cuts the buffer to `keep` bytes, receives into the loan of
-    /// [`Big::lend`] until nothing is missing, and then goes on with what follows the payload behind the `keep` bytes of the buffer.
+    /// The caller passes `buf[keep..]`, all of which is payload, to [`Big::extend`], cuts the
+    /// buffer to `keep` bytes, receives into the loan of [`Big::lend`] until nothing is missing,
+    /// and then goes on with what follows the payload behind the `keep` bytes of the buffer.
     Big {
         /// The bytes of the buffer's head that have to stay, because earlier arguments lie in them.
         keep: usize,
     },
 }
-
-/// A violation of the protocol, after which the connection has to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolError {
-    /// The number of arguments is no number or too large.
-    MultibulkLength,
-    /// The length of an argument is no number, negative or above [`Limits::bulk_len`].
-    BulkLength,
-    /// An argument starts with this byte instead of `$`.
-    ExpectedDollar(u8),
-    /// The header with the number of arguments does not end.
-    MultibulkHeader,
-    /// The header of an argument does not end.
-    BulkHeader,
-    /// The inline command does not end.
-    InlineLength,
-    /// The quotes of an inline command do not match.
-    UnbalancedQuotes,
-    /// Too many arguments for a client that has not authenticated.
-    UnauthenticatedMultibulk,
-    /// Too long an argument for a client that has not authenticated.
-    UnauthenticatedBulk,
-}
-
-impl ProtocolError {
-    /// Appends the text as Redis 7.0 words it, without the prefix `-ERR ` and the line end. A CR or LF in it has become a space.
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"Protocol error: ");
-        if let Self::ExpectedDollar(got) = *self {
-            out.extend_from_slice(b"expected '$', got '");
-            out.push(if matches!(got, b'\r' | b'\n') {
-                b' '
-            } else {
-                got
-            });
-            out.push(b'\'');
-        } else {
-            out.extend_from_slice(self.text().as_bytes());
-        }
-    }
-
-    /// What is wrong, in Redis's words.
-    fn text(&self) -> &'static str {
-        match self {
-            Self::MultibulkLength => "invalid multibulk length",
-            Self::BulkLength => "invalid bulk length",
-            Self::ExpectedDollar(_) => "expected '$'",
-            Self::MultibulkHeader => "too big mbulk count string",
-            Self::BulkHeader => "too big bulk count string",
-            Self::InlineLength => "too big inline request",
-            Self::UnbalancedQuotes => "unbalanced quotes in request",
-            Self::UnauthenticatedMultibulk => "unauthenticated multibulk length",
-            Self::UnauthenticatedBulk => "unauthenticated bulk length",
-        }
-    }
-}
-
-impl std::fmt::Display for ProtocolError {
-    /// The text for a log: a byte that is not printable is escaped.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ExpectedDollar(got) => {
-                write!(
-                    f,
-                    "Protocol error: expected '$', got '{}'",
-                    got.escape_ascii()
-                )
-            }
-            _ => write!(f, "Protocol error: {}", self.text()),
-        }
-    }
-}
-
-impl std::error::Error for ProtocolError {}
 
 /// Where the parser stands within a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,9 +134,10 @@ impl Parser {
 
     /// Goes on with the request at the head of `buf`.
     ///
-    /// Until the request is whole, each call has to pass the same bytes with more behind them (or, after [`Step::Big`], those that were kept).
-    /// After [`Step::Request`] and [`Step::Empty`] the caller drops `consumed` bytes; the next call, also one with an empty buffer,
-    /// lets go of the arguments and of what memory they took beyond the usual.
+    /// Until the request is whole, each call has to pass the same bytes with more behind them (or,
+    /// after [`Step::Big`], those that were kept). After [`Step::Request`] and [`Step::Empty`] the
+    /// caller drops `consumed` bytes; the next call, also one with an empty buffer, lets go of the
+    /// arguments and of what memory they took beyond the usual.
     ///
     /// # Errors
     /// A [`ProtocolError`]; the connection has to be closed once the client was told.
@@ -352,7 +289,8 @@ impl Parser {
         Ok(Some(bytes))
     }
 
-    /// What to do about a payload of which only `have` bytes, its line end included, are in the buffer.
+    /// What to do about a payload of which only `have` bytes, its line end included, are in the
+    /// buffer.
     #[cold]
     fn unfinished(&mut self, len: usize, have: usize) -> Step {
         if len < BIG || have >= len {
@@ -366,7 +304,8 @@ impl Parser {
         Step::Big { keep: self.at }
     }
 
-    /// Makes the received big argument one of the arguments. `None` when the next one can be parsed.
+    /// Makes the received big argument one of the arguments. `None` when the next one can be
+    /// parsed.
     #[cold]
     fn adopt(&mut self, buf: &[u8]) -> Option<Step> {
         if self.receiving.as_ref().is_some_and(|big| big.missing() > 0) {
@@ -408,76 +347,4 @@ impl Parser {
             Step::Request { consumed }
         })
     }
-}
-
-/// A type byte and a number up to the end of the line.
-enum Header {
-    /// The number, and the offset behind the line.
-    Number(i64, usize),
-    /// The line is not finished. It has no CR before this offset.
-    Unfinished(usize),
-    /// It is no number.
-    Invalid,
-    /// The line is longer than it may be.
-    Endless,
-}
-
-/// Parses the header at the offset `at`. The line end is searched from `searched` on.
-#[inline]
-fn header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
-    let mut number = 0;
-    // One to nine digits without a leading zero, or a single zero: nearly all headers there are.
-    for (index, &byte) in buf
-        .get(at + 1..)
-        .unwrap_or_default()
-        .iter()
-        .take(10)
-        .enumerate()
-    {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            let next = at + index + 3;
-            if byte == b'\r' && index > 0 && next <= buf.len() {
-                return Header::Number(number, next);
-            }
-            break;
-        }
-        if index > 0 && number == 0 {
-            break;
-        }
-        number = number * 10 + i64::from(digit);
-    }
-    unusual_header(buf, at, searched, limit)
-}
-
-/// [`header`] for everything else.
-#[cold]
-fn unusual_header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
-    let rest = buf.get(at..).unwrap_or_default();
-    let Some(end) = find(rest, b'\r', searched.saturating_sub(at), limit) else {
-        return if rest.len() > limit {
-            Header::Endless
-        } else {
-            Header::Unfinished(buf.len())
-        };
-    };
-    if end + 2 > rest.len() {
-        return Header::Unfinished(at + end);
-    }
-    match rest.get(1..end).and_then(number::parse_i64) {
-        Some(number) => Header::Number(number, at + end + 2),
-        None => Header::Invalid,
-    }
-}
-
-/// The offset of the first `byte` in `buf`, if it is at most `limit`. The bytes before `from` are known to be others.
-///
-/// The limit makes an overlong line an error wherever the pieces in which it arrives are cut.
-fn find(buf: &[u8], byte: u8, from: usize, limit: usize) -> Option<usize> {
-    let end = buf.len().min(limit.saturating_add(1));
-    let found = buf
-        .get(from..end)?
-        .iter()
-        .position(|other| *other == byte)?;
-    Some(from + found)
 }

@@ -222,7 +222,18 @@ mod tests {
         Global,
     }
 
-    fn perform(world: &World, worker: usize, step: Step) {
+    /// Tries `enter` until it succeeds or `attempts` are used up. Every failed attempt gave back what it held.
+    fn attempt(attempts: usize, mut enter: impl FnMut() -> Result<(), Busy>) -> bool {
+        for _ in 0..attempts {
+            if enter().is_ok() {
+                return true;
+            }
+            loom::thread::yield_now();
+        }
+        false
+    }
+
+    fn perform(world: &World, worker: usize, step: Step, attempts: usize) {
         let touch = |shard: u32, write: bool| {
             let cell = &world.shards[shard as usize];
             if write {
@@ -235,22 +246,22 @@ mod tests {
         };
         match step {
             Step::Shared(shard) => {
-                while world.gate.enter_shared(worker, shard).is_err() {
-                    loom::thread::yield_now();
+                if !attempt(attempts, || world.gate.enter_shared(worker, shard)) {
+                    return;
                 }
                 touch(shard, false);
                 world.gate.leave(worker);
             }
             Step::Exclusive(shards) => {
-                while world.gate.enter_exclusive(worker, shards, 2).is_err() {
-                    loom::thread::yield_now();
+                if !attempt(attempts, || world.gate.enter_exclusive(worker, shards, 2)) {
+                    return;
                 }
                 shards.iter().for_each(|&shard| touch(shard, true));
                 world.gate.leave_exclusive(worker, shards);
             }
             Step::Global => {
-                while world.gate.enter_global(worker, 2).is_err() {
-                    loom::thread::yield_now();
+                if !attempt(attempts, || world.gate.enter_global(worker, 2)) {
+                    return;
                 }
                 (0..world.shards.len()).for_each(|shard| touch(shard as u32, true));
                 world.gate.leave_global();
@@ -258,8 +269,9 @@ mod tests {
         }
     }
 
-    /// Runs one step list per worker under every interleaving that the bound allows.
-    fn model(workers: &'static [&'static [Step]], preemptions: usize) {
+    /// Runs one step list per worker under every interleaving that the bound allows. With `usize::MAX` attempts it shows
+    /// progress too: the checker follows no schedule for ever.
+    fn model(workers: &'static [&'static [Step]], preemptions: usize, attempts: usize) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(preemptions);
         builder.check(move || {
@@ -273,10 +285,10 @@ mod tests {
                 .skip(1)
                 .map(|(worker, steps)| {
                     let world = world.clone();
-                    loom::thread::spawn(move || steps.iter().for_each(|&step| perform(&world, worker, step)))
+                    loom::thread::spawn(move || steps.iter().for_each(|&step| perform(&world, worker, step, attempts)))
                 })
                 .collect();
-            workers[0].iter().for_each(|&step| perform(&world, 0, step));
+            workers[0].iter().for_each(|&step| perform(&world, 0, step, attempts));
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             // Everybody left: progress, and nothing stays owned.
             assert_eq!(world.gate.enter_global(0, 0), Ok(()));
@@ -285,24 +297,24 @@ mod tests {
 
     #[test]
     fn shared_and_exclusive_exclude_each_other() {
-        model(&[&[Step::Shared(0), Step::Shared(1)], &[Step::Exclusive(&[0, 1])]], 3);
+        model(&[&[Step::Shared(0), Step::Shared(1)], &[Step::Exclusive(&[0, 1])]], 3, usize::MAX);
     }
 
     #[test]
     fn exclusive_entries_exclude_each_other_and_both_finish() {
-        model(&[&[Step::Exclusive(&[0, 1])], &[Step::Exclusive(&[1])]], 3);
+        model(&[&[Step::Exclusive(&[0, 1])], &[Step::Exclusive(&[1])]], 3, usize::MAX);
     }
 
     #[test]
     fn global_excludes_shared_and_exclusive() {
-        model(&[&[Step::Global], &[Step::Shared(0)]], 3);
-        model(&[&[Step::Global], &[Step::Exclusive(&[1])]], 3);
-        model(&[&[Step::Global], &[Step::Global]], 3);
+        model(&[&[Step::Global], &[Step::Shared(0)]], 3, usize::MAX);
+        model(&[&[Step::Global], &[Step::Exclusive(&[1])]], 3, usize::MAX);
+        model(&[&[Step::Global], &[Step::Global]], 3, usize::MAX);
     }
 
     #[test]
     fn three_workers_of_three_kinds() {
-        model(&[&[Step::Shared(0)], &[Step::Exclusive(&[0])], &[Step::Global]], 2);
+        model(&[&[Step::Shared(0)], &[Step::Exclusive(&[0])], &[Step::Global]], 2, 2);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Numbers about the server: one table of counters that `INFO` and later pages read.
 
+pub mod logging;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of one worker. Only that worker writes them.

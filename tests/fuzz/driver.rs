@@ -1,4 +1,5 @@
-//! What a connection does with the request parser, without the connection. Shared by the tests and the fuzz target.
+//! What a connection does with the request parser, without the connection. Shared by the tests and
+//! the fuzz target.
 
 use roster::protocol::{Frame, Limits, Parser, ProtocolError, Step};
 
@@ -23,6 +24,12 @@ pub(crate) fn feed(
         if !connection.receive(&input[start..cut], limits) {
             break;
         }
+        // Memory follows what arrived, whatever lengths the client has declared.
+        assert!(
+            connection.memory() <= 6 * cut + 20_000,
+            "{} bytes",
+            connection.memory()
+        );
         start = cut;
     }
     connection.outcome

@@ -35,6 +35,9 @@ fn request(input: &mut &[u8], limits: &Limits) -> Option<Result<Vec<Vec<u8>>, Pr
     let Some(count) = number(&line[1..]).filter(|count| *count <= limits.multibulk as i64) else {
         return Some(Err(ProtocolError::MultibulkLength));
     };
+    if limits.unauthenticated && count > 10 {
+        return Some(Err(ProtocolError::UnauthenticatedMultibulk));
+    }
     let mut found = Vec::new();
     for _ in 0..count {
         let Some(line) = take_line(input, b'\r', limits)? else {
@@ -48,6 +51,9 @@ fn request(input: &mut &[u8], limits: &Limits) -> Option<Result<Vec<Vec<u8>>, Pr
             .and_then(|len| usize::try_from(len).ok())
             .filter(|len| *len <= limits.bulk_len)
         {
+            Some(len) if limits.unauthenticated && len > 16 * 1024 => {
+                return Some(Err(ProtocolError::UnauthenticatedBulk));
+            }
             Some(len) => {
                 found.push(input.get(..len)?.to_vec());
                 *input = input.get(len + 2..)?;

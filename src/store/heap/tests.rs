@@ -155,13 +155,15 @@ fn a_replaced_block_stays_with_the_thread_that_freed_it() {
         let held = Held::new(56, 1);
         let place = held.block.addr();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let other = scope.spawn(|| {
                 registry::start_anew();
                 held.end();
                 let again = Held::new(56, 2);
                 assert_eq!(again.block.addr(), place, "no travel for a block that is needed here");
                 again.end();
             });
+            // Joining waits for the thread's destructors too, which the end of the scope does not.
+            other.join().expect("the other thread only replaces");
         });
         // That thread has ended, so the block was sent home.
         registry::with_heap(owner::Heap::trim);
