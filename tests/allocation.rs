@@ -1,4 +1,4 @@
-//! GET and small SET allocate nothing in steady state, counted by an allocator of the test's own.
+//! GET, small SET and INCR allocate nothing in steady state, counted by an allocator of the test's own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::OsString;
@@ -44,7 +44,7 @@ fn request(words: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn get_and_small_set_allocate_nothing() {
+fn get_small_set_and_incr_allocate_nothing() {
     let settings = roster::config::parse([OsString::from("roster")].into_iter()).expect("defaults").loaded.settings;
     let node: &'static Node =
         Box::leak(Box::new(Node::new(roster::config::Handle::new(settings), 1, 64, Facts::default())));
@@ -67,6 +67,7 @@ fn get_and_small_set_allocate_nothing() {
                 request(&[b"SET", key.as_bytes(), value]),
                 request(&[b"GET", key.as_bytes()]),
                 request(&[b"set", b"counter", format!("{i}").as_bytes()]),
+                request(&[b"INCR", b"counter"]),
                 request(&[b"GET", b"counter"]),
                 request(&[b"GET", b"nothing"]),
             ]

@@ -239,7 +239,7 @@ fn bitfield(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let store = cx.store;
     let is_changed = store.update(args.get(1), |entry| {
         string_of(entry.value())?;
-        edit(entry, |bytes| {
+        edit(entry, end, |bytes| {
             let mut is_changed = bytes.len() < end;
             grow(bytes, end)?;
             cx.reply.array(count);

@@ -75,7 +75,7 @@ fn setbit(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (at, mask) = ((offset >> 3) as usize, mask(offset));
     let (old, is_changed) = cx.store.update(args.get(1), |entry| {
         string_of(entry.value())?;
-        edit(entry, |bytes| {
+        edit(entry, at + 1, |bytes| {
             let is_grown = at >= bytes.len();
             grow(bytes, at + 1)?;
             let old = bytes[at] & mask != 0;

@@ -201,7 +201,7 @@ mod tests {
             ("LCS a b", "$6|mytext"),
             ("LCS b a LEN", ":6"),
             ("LCS n m", "$3|234"),
-            ("LCS a none", "$0|"),
+            ("LCS a none", "$0"),
             ("LCS a none LEN", ":0"),
             ("LCS a none IDX", "*4|$7|matches|*0|$3|len|:0"),
             ("LCS a b IDX", "*4|$7|matches|*2|*2|*2|:4|:7|*2|:5|:8|*2|*2|:2|:3|*2|:0|:1|$3|len|:6"),

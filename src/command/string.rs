@@ -261,12 +261,12 @@ mod tests {
             ("STRLEN k", ":2"),
             ("STRLEN none", ":0"),
             ("SET k ", "+OK"),
-            ("GET k", "$0|"),
+            ("GET k", "$0"),
             ("STRLEN k", ":0"),
         ]);
         assert_eq!(rig.run("GET"), "-ERR wrong number of arguments for 'get' command");
         rig.client.set_version(crate::protocol::Version::Resp3);
-        rig.check(&[("GET none", "_"), ("SET k v XX GET", "$0|"), ("SET none v XX", "_")]);
+        rig.check(&[("GET none", "_"), ("SET k v XX GET", "$0"), ("SET none v XX", "_")]);
     }
 
     #[test]

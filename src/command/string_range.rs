@@ -52,8 +52,8 @@ fn append(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             set_argument(entry, args, 2, Ttl::Clear, cx.now_ms());
             return Ok(more.len());
         };
-        checked_len(old.len(), more.len(), limit)?;
-        edit(entry, |bytes| {
+        let len = checked_len(old.len(), more.len(), limit)?;
+        edit(entry, len, |bytes| {
             bytes.try_reserve(more.len()).map_err(|_| Error::NO_MEMORY)?;
             bytes.extend_from_slice(more);
             Ok(bytes.len())
@@ -89,7 +89,7 @@ fn setrange(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             return Ok(old);
         }
         let end = checked_len(offset, value.len(), limit)?;
-        edit(entry, |bytes| {
+        edit(entry, end, |bytes| {
             grow(bytes, end)?;
             bytes[offset..end].copy_from_slice(value);
             Ok(bytes.len())
@@ -136,10 +136,10 @@ mod tests {
             ("SUBSTR k -2 -1", "$2|ef"),
             ("GETRANGE k 4 100", "$2|ef"),
             ("GETRANGE k -100 0", "$1|a"),
-            ("GETRANGE k -1 -2", "$0|"),
-            ("GETRANGE k 6 7", "$0|"),
+            ("GETRANGE k -1 -2", "$0"),
+            ("GETRANGE k 6 7", "$0"),
             ("GETRANGE k -9223372036854775808 9223372036854775807", "$6|abcdef"),
-            ("GETRANGE none 0 -1", "$0|"),
+            ("GETRANGE none 0 -1", "$0"),
             ("GETRANGE k a 1", "-ERR value is not an integer or out of range"),
             ("SET n 12345", "+OK"),
             ("GETRANGE n 1 2", "$2|23"),

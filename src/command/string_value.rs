@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::protocol::{Args, Reply};
-use crate::store::{Entry, Object, Ttl, Value};
+use crate::store::{EMBEDDED_MAX, Entry, Object, Ttl, Value};
 
 /// A string as its record holds it.
 #[derive(Clone, Copy, Debug)]
@@ -73,19 +73,21 @@ pub(super) fn set_argument(entry: &mut Entry<'_>, args: Args<'_>, index: usize, 
 }
 
 /// Changes the string of an entry, an empty one where there is no key: a long string in its own memory, a short one by
-/// writing it anew. The caller has seen by [`string_of`] that it is a string. `change` must not fail after it has changed
-/// something.
+/// writing it anew. The caller has seen by [`string_of`] that it is a string. `change` makes it `len` bytes long unless it is
+/// longer already, and must not fail after it has changed something.
 pub(super) fn edit<R>(
     entry: &mut Entry<'_>,
+    len: usize,
     change: impl FnOnce(&mut Vec<u8>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     if let Some(string) = entry.object_mut().and_then(Object::as_string_mut) {
         return change(string.make_mut());
     }
-    let mut bytes = match string_of(entry.value())? {
-        Some(string) => string.bytes(&mut itoa::Buffer::new()).to_vec(),
-        None => Vec::new(),
-    };
+    let mut digits = itoa::Buffer::new();
+    let old = string_of(entry.value())?.map_or(&b""[..], |string| string.bytes(&mut digits));
+    // Room for the whole result at once, unless it is so long that there may be none: then `change` asks for it.
+    let mut bytes = Vec::with_capacity(if len <= EMBEDDED_MAX { len.max(old.len()) } else { old.len() });
+    bytes.extend_from_slice(old);
     let result = change(&mut bytes)?;
     entry.set_raw(bytes, Ttl::Keep);
     Ok(result)
