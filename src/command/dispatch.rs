@@ -86,7 +86,7 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
     let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),
-        [one] => match (one.begin, one.find) {
+        [one] if !command.exclusive => match (one.begin, one.find) {
             (Begin::Index(index), Find::Range { last: 0, .. }) => {
                 Ok(Some(keyspace.enter_key(&worker.local, args.get(index))?))
             }
@@ -106,7 +106,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     });
     match keys {
         0 => Ok(None),
-        1 => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
+        1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
         _ => {
             let mut indices = Vec::with_capacity(keys);
             let _ = each_key(command, args, |index| indices.push(index));

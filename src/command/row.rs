@@ -39,6 +39,8 @@ pub struct Command {
     pub tips: &'static [&'static str],
     /// Subcommands; then `run` is never called.
     pub subcommands: &'static [Command],
+    /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
+    pub exclusive: bool,
     /// The function.
     pub run: Run,
 }
@@ -60,6 +62,7 @@ impl Command {
             replaced_by: None,
             tips: &[],
             subcommands: &[],
+            exclusive: false,
             run,
         }
     }
@@ -80,6 +83,11 @@ impl Command {
     /// Sets where the keys are.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.keys = keys;
+        self
+    }
+    /// Has the shards of its keys entered alone even for a single key.
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
         self
     }
     /// Sets ACL categories beyond those that follow from flags and group.

@@ -16,9 +16,14 @@ const FAMILIES: &[&[Command]] = &[
     super::bitmap::COMMANDS,
     super::bitop::COMMANDS,
     super::bitfield::COMMANDS,
+    super::keys::COMMANDS,
+    super::expire::COMMANDS,
+    super::scan::COMMANDS,
+    super::object::COMMANDS,
+    super::database::COMMANDS,
 ];
 
-/// The longest name of a command, with room to grow.
+/// Bytes that hold the longest name of a command and its length, with room to grow.
 const NAME_MAX: usize = 32;
 
 /// A command by its place in the table. Subcommands follow their container.
@@ -49,7 +54,7 @@ struct Index {
     slots: Box<[Option<(Name, Handle)>]>,
 }
 
-/// A name in lower case, padded with zeroes, so that comparing is a few words.
+/// A name in lower case, padded with zeroes, with its length in the last byte, so that comparing is a few words.
 type Name = [u64; NAME_MAX / 8];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
@@ -136,10 +141,12 @@ impl Table {
 /// A name as words in lower case; `None` if it is longer than any command.
 #[inline]
 fn pack(name: &[u8]) -> Option<Name> {
-    if name.len() > NAME_MAX {
+    if name.len() >= NAME_MAX {
         return None;
     }
     let mut bytes = [0; NAME_MAX];
+    // Without its length, a name would equal itself followed by zeroes.
+    bytes[NAME_MAX - 1] = name.len() as u8;
     bytes[..name.len()].copy_from_slice(name);
     bytes[..name.len()].make_ascii_lowercase();
     let mut words = [0; NAME_MAX / 8];

@@ -49,6 +49,13 @@ impl Object {
         }
     }
 
+    /// The name of the way in which the value is kept, as `OBJECT ENCODING` tells it.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Object::String(_) => "raw",
+        }
+    }
+
     /// Bytes that the object takes, as the allocator counts them.
     pub fn memory(&self) -> usize {
         size_of::<Self>()

@@ -22,7 +22,7 @@ pub struct Timer {
     pub hash: u64,
     /// The shard of the key.
     pub shard: u16,
-    /// The database of the key.
+    /// The identity of the key's database, which is its number unless `SWAPDB` moved it.
     pub database: u16,
 }
 
@@ -30,7 +30,7 @@ pub struct Timer {
 const HASH_KEPT: u64 = !(0xffff << 8);
 
 /// A timer in 16 bytes: the due time in 48 bits (year 10889), the hash in 48, shard and database in 16 each.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Packed(u64, u64);
 
 impl Packed {
@@ -40,12 +40,7 @@ impl Packed {
     }
 
     fn timer(self) -> Timer {
-        Timer {
-            due_ms: self.0 >> 16,
-            hash: self.1 & HASH_KEPT,
-            shard: self.0 as u16,
-            database: (self.1 >> 8) as u16,
-        }
+        Timer { due_ms: self.0 >> 16, hash: self.1 & HASH_KEPT, shard: self.0 as u16, database: (self.1 >> 8) as u16 }
     }
 }
 
@@ -57,8 +52,8 @@ pub struct Wheel {
     len: usize,
     /// Timers taken from a slot of which not all have fired yet.
     firing: Vec<Packed>,
-    /// The next slot to sweep, over all levels.
-    sweep_at: usize,
+    /// The next slot to sweep, over all levels, and the place in it.
+    sweep_at: (usize, usize),
 }
 
 impl Wheel {
@@ -69,7 +64,7 @@ impl Wheel {
             tick: now_ms >> TICK_BITS,
             len: 0,
             firing: Vec::new(),
-            sweep_at: 0,
+            sweep_at: (0, 0),
         }
     }
 
@@ -155,20 +150,38 @@ impl Wheel {
         }
     }
 
-    /// Drops the stale timers of the next slots until `budget` timers were looked at.
+    /// Looks at the next timers, at most `budget`, and drops the stale ones and the repeated.
+    ///
+    /// A key that is deleted and set again to expire at the same moment leaves equal timers, all of which are right. They
+    /// are in one slot, and found where they are looked at together.
     pub fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
-        let mut seen = 0;
+        let mut left = budget;
         for _ in 0..LEVELS * SLOTS {
-            let at = self.sweep_at % (LEVELS * SLOTS);
-            self.sweep_at = at + 1;
+            let (at, from) = self.sweep_at;
             let slot = &mut self.levels[at / SLOTS][at % SLOTS];
-            let before = slot.len();
-            slot.retain(|packed| !is_stale(packed.timer()));
-            self.len -= before - slot.len();
+            let from = from.min(slot.len());
+            let end = slot.len().min(from.saturating_add(left));
+            left -= end - from;
+            let mut kept = slot[from..end].to_vec();
+            kept.sort_unstable();
+            kept.dedup();
+            kept.retain(|packed| !is_stale(packed.timer()));
+            // What follows closes the gap from its end, so a sweep's work does not depend on the slot's size.
+            let next = from + kept.len();
+            let gap = end - next;
+            slot[from..next].copy_from_slice(&kept);
+            let (len, moved) = (slot.len(), gap.min(slot.len() - end));
+            slot.copy_within(len - moved.., next);
+            slot.truncate(len - gap);
+            self.len -= gap;
+            if next < slot.len() {
+                self.sweep_at = (at, next);
+                return;
+            }
             slot.shrink_to(slot.len() * 2);
-            seen += before;
-            if seen >= budget {
-                break;
+            self.sweep_at = ((at + 1) % (LEVELS * SLOTS), 0);
+            if left == 0 {
+                return;
             }
         }
     }
@@ -246,5 +259,30 @@ mod tests {
         (0..1000).for_each(|i| wheel.insert(&timer(i * 100)));
         wheel.sweep(usize::MAX, |t| t.due_ms % 200 == 0);
         assert_eq!(wheel.len(), 500);
+    }
+
+    #[test]
+    fn sweeping_one_large_slot_in_parts_sees_every_timer() {
+        let mut wheel = Wheel::new(0);
+        let far = |i: u64| Timer { hash: i << 24, ..timer(1 << 36) };
+        (0..1000).for_each(|i| wheel.insert(&far(i % 500)));
+        for _ in 0..50 {
+            wheel.sweep(64, |t| (t.hash >> 24) % 2 == 0);
+        }
+        let mut fired = Vec::new();
+        assert!((250..=500).contains(&wheel.len()), "{}", wheel.len());
+        wheel.advance((1 << 36) + 100, usize::MAX, |t| fired.push(t.hash >> 24));
+        fired.sort_unstable();
+        fired.dedup();
+        assert_eq!(fired, (0..500).filter(|i| i % 2 == 1).collect::<Vec<_>>());
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn repeated_timers_are_dropped() {
+        let mut wheel = Wheel::new(0);
+        (0..10_000).for_each(|_| wheel.insert(&timer(500)));
+        (0..4).for_each(|_| wheel.sweep(4096, |_| false));
+        assert!(wheel.len() <= 3, "{}", wheel.len());
     }
 }
