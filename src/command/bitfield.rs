@@ -100,6 +100,15 @@ impl Encoding {
         if self.is_signed { (-values / 2, values / 2 - 1) } else { (0, values - 1) }
     }
 
+    /// The number that SET means by `value`. Redis takes some negative ones as large positive ones, which shows when they
+    /// saturate: all of them in unsigned fields, and in shorter signed ones those so low that their distance to the
+    /// field's greatest value is no 64-bit integer.
+    fn wanted(self, value: i64) -> i128 {
+        let (_, greatest) = self.range();
+        let is_too_low = self.bits < 64 && greatest - i128::from(value) > i64::MAX.into();
+        if value < 0 && (!self.is_signed || is_too_low) { i128::from(value as u64) } else { value.into() }
+    }
+
     /// The value that a result becomes; `None` if it is not to be written.
     fn fit(self, value: i128, overflow: Overflow) -> Option<i64> {
         let (least, greatest) = self.range();
@@ -207,9 +216,7 @@ impl Operation {
                 reply.integer(old);
                 return false;
             }
-            // Redis takes a negative number for an unsigned field as one beyond its range, also when it saturates.
-            Action::Set(value) if !self.encoding.is_signed => i128::from(value as u64),
-            Action::Set(value) => i128::from(value),
+            Action::Set(value) => self.encoding.wanted(value),
             Action::Increment(value) => i128::from(old) + i128::from(value),
         };
         let Some(new) = self.encoding.fit(wanted, self.overflow) else {
@@ -313,6 +320,8 @@ mod tests {
             ("BITFIELD k SET i64 0 9223372036854775807 INCRBY i64 0 1", "*2|:0|:-9223372036854775808"),
             ("BITFIELD k OVERFLOW SAT INCRBY i64 0 -1", "*1|:-9223372036854775808"),
             ("BITFIELD k OVERFLOW SAT SET i8 0 200 GET i8 0 SET i8 0 -200 GET i8 0", "*4|:-128|:127|:127|:-128"),
+            ("BITFIELD k OVERFLOW SAT SET i8 0 -9223372036854775808 GET i8 0", "*2|:-128|:127"),
+            ("BITFIELD k SET i8 0 -9223372036854775807 GET i8 0", "*2|:127|:1"),
             ("BITFIELD new OVERFLOW FAIL SET u8 8 256", "*1|$-1"),
             ("STRLEN new", ":2"),
         ]);

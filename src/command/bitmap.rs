@@ -107,13 +107,14 @@ impl Range {
         }
         let integer = |text| number::parse_i64(text).ok_or(Error::NOT_INTEGER);
         let start = args.nth(0).map_or(Ok(0), integer)?;
-        let end = args.nth(1).map(integer).transpose()?;
+        // Redis looks at the unit before the end.
         let bits = match args.nth(2) {
             None => false,
             Some(unit) if unit.eq_ignore_ascii_case(b"BYTE") => false,
             Some(unit) if unit.eq_ignore_ascii_case(b"BIT") => true,
             Some(_) => return Err(Error::SYNTAX),
         };
+        let end = args.nth(1).map(integer).transpose()?;
         Ok(Range { start, end, bits })
     }
 
@@ -290,6 +291,8 @@ mod tests {
             ("BITCOUNT k 3 2", ":0"),
             ("BITCOUNT k 100 200", ":0"),
             ("BITCOUNT k 0 1 FOO", "-ERR syntax error"),
+            ("BITCOUNT k 0 x FOO", "-ERR syntax error"),
+            ("BITCOUNT k x 0 FOO", "-ERR value is not an integer or out of range"),
             ("BITCOUNT k 0 1 BIT x", "-ERR syntax error"),
             ("BITCOUNT none a b", "-ERR value is not an integer or out of range"),
         ]);

@@ -257,13 +257,7 @@ mod tests {
     fn set_and_get() {
         let mut rig = Rig::new();
         rig.check(&[("GET k", "$-1"), ("SET k v", "+OK"), ("GET k", "$1|v"), ("SET k 12", "+OK"), ("GET k", "$2|12")]);
-        rig.check(&[
-            ("STRLEN k", ":2"),
-            ("STRLEN none", ":0"),
-            ("SET k ", "+OK"),
-            ("GET k", "$0"),
-            ("STRLEN k", ":0"),
-        ]);
+        rig.check(&[("STRLEN k", ":2"), ("STRLEN none", ":0"), ("SET k ", "+OK"), ("GET k", "$0"), ("STRLEN k", ":0")]);
         assert_eq!(rig.run("GET"), "-ERR wrong number of arguments for 'get' command");
         rig.client.set_version(crate::protocol::Version::Resp3);
         rig.check(&[("GET none", "_"), ("SET k v XX GET", "$0"), ("SET none v XX", "_")]);
