@@ -1,11 +1,15 @@
 //! Commands: one row and one function each, in the file of their family.
 
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod config;
 mod connection;
 mod context;
-mod debug;
+mod counter;
 mod database;
+mod debug;
 mod dispatch;
 mod docs;
 mod error;
@@ -14,18 +18,23 @@ mod help;
 mod identity;
 mod info;
 mod introspect;
+mod keys;
 mod kill;
+mod lcs;
 mod lolwut;
 mod memory;
-mod keys;
 mod object;
 #[cfg(test)]
 mod page;
 mod row;
+mod scan;
 mod sections;
 mod server;
-mod scan;
 mod string;
+mod string_batch;
+mod string_options;
+mod string_range;
+mod string_value;
 mod syntax;
 mod table;
 #[cfg(test)]

@@ -403,9 +403,23 @@ pub enum Begin {
 pub enum Find {
     /// To `last` arguments after the first, or that many before the last argument plus one if negative; every `step`th. A
     /// `limit` of 2 or more: with `last` -1, only the first of that many equal parts of the rest.
-    Range { last: i32, step: usize, limit: usize },
+    Range {
+        /// The last key, from the first or from the end.
+        last: i32,
+        /// Arguments from one key to the next.
+        step: usize,
+        /// The part of the rest that holds keys; 0 and 1 are all of it.
+        limit: usize,
+    },
     /// The argument at `count` after the start says how many there are; they begin at `first` after it, every `step`th.
-    Count { count: usize, first: usize, step: usize },
+    Count {
+        /// Where the number of keys is, from the start.
+        count: usize,
+        /// Where the first key is, from the start.
+        first: usize,
+        /// Arguments from one key to the next.
+        step: usize,
+    },
 }
 
 bits! {

@@ -73,11 +73,6 @@ impl Wheel {
         self.len
     }
 
-    /// Whether there is no timer.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Puts a timer in.
     pub fn insert(&mut self, timer: &Timer) {
         self.len += 1;
@@ -211,7 +206,7 @@ mod tests {
         let mut fired = Vec::new();
         let mut now = start;
         let mut step = 1;
-        while !wheel.is_empty() {
+        while wheel.len() > 0 {
             now += step;
             step = step % 3_000 + 7;
             wheel.advance(now, usize::MAX, |t| {
@@ -275,7 +270,7 @@ mod tests {
         fired.sort_unstable();
         fired.dedup();
         assert_eq!(fired, (0..500).filter(|i| i % 2 == 1).collect::<Vec<_>>());
-        assert!(wheel.is_empty());
+        assert!((wheel.len() == 0));
     }
 
     #[test]
