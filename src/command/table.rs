@@ -134,7 +134,8 @@ impl Table {
 /// A name as words in lower case; `None` if it is longer than any command.
 #[inline]
 fn pack(name: &[u8]) -> Option<Name> {
-    if name.len() > NAME_MAX {
+    // A zero at the end would look like padding.
+    if name.len() > NAME_MAX || name.last() == Some(&0) {
         return None;
     }
     let mut bytes = [0; NAME_MAX];

@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn lists_of_the_kernel() {
         assert_eq!(list("0-2,8"), [0, 1, 2, 8]);
-        assert_eq!(list(""), []);
-        assert_eq!(list("x"), []);
+        assert!(list("").is_empty());
+        assert!(list("x").is_empty());
         assert_eq!(ranges(&[0, 1, 2, 8, 10, 11]), "0-2,8,10-11");
         assert_eq!(ranges(&[]), "");
     }
