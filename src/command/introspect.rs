@@ -1,7 +1,7 @@
 //! `COMMAND`: what the table says of itself, in the shapes of Redis 7.2.
 
 use super::docs::write_docs;
-use super::row::{Begin, Find};
+use super::keyspec::{Begin, Find};
 use super::table::{self, Handle};
 use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, help};
 use crate::protocol::{Args, Reply, glob};

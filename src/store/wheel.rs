@@ -50,6 +50,8 @@ pub struct Wheel {
     /// The next tick to fire: all before it has fired.
     tick: u64,
     len: usize,
+    /// Timers in the slots of each level: where there are none, time passes in leaps.
+    counts: [usize; LEVELS],
     /// Timers taken from a slot of which not all have fired yet.
     firing: Vec<Packed>,
     /// The next slot to sweep, over all levels, and the place in it.
@@ -63,6 +65,7 @@ impl Wheel {
             levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
             tick: now_ms >> TICK_BITS,
             len: 0,
+            counts: [0; LEVELS],
             firing: Vec::new(),
             sweep_at: (0, 0),
         }
@@ -86,13 +89,23 @@ impl Wheel {
             let shift = SLOT_BITS * level as u32;
             // A timer beyond the level below is never in the present slot of this level, which was already spread.
             if (tick >> shift) - (self.tick >> shift) < SLOTS as u64 {
-                self.levels[level][(tick >> shift) as usize % SLOTS].push(packed);
+                self.push(level, tick >> shift, packed);
                 return;
             }
         }
         let top = SLOT_BITS * (LEVELS as u32 - 1);
-        let last = ((self.tick >> top) + SLOTS as u64 - 1) as usize % SLOTS;
-        self.levels[LEVELS - 1][last].push(packed);
+        self.push(LEVELS - 1, (self.tick >> top) + SLOTS as u64 - 1, packed);
+    }
+
+    fn push(&mut self, level: usize, at: u64, packed: Packed) {
+        self.counts[level] += 1;
+        self.levels[level][at as usize % SLOTS].push(packed);
+    }
+
+    fn take(&mut self, level: usize, at: u64) -> Vec<Packed> {
+        let taken = std::mem::take(&mut self.levels[level][at as usize % SLOTS]);
+        self.counts[level] -= taken.len();
+        taken
     }
 
     /// Advances to `now_ms` and gives every timer that falls due to `fire`, at most `budget` of them. Returns whether
@@ -117,8 +130,20 @@ impl Wheel {
                 self.tick = end;
                 return false;
             }
-            self.step();
+            self.leap(end);
+            if self.tick < end {
+                self.step();
+            }
         }
+    }
+
+    /// Passes the ticks in which nothing can happen: until the first level that holds timers has its next slot. An idle
+    /// server, or one whose machine was suspended, does not count every tick of days.
+    fn leap(&mut self, end: u64) {
+        let empty = self.counts.iter().take_while(|&&count| count == 0).count().min(LEVELS - 1);
+        let shift = SLOT_BITS * empty as u32;
+        let next = ((self.tick >> shift) + 1) << shift;
+        self.tick = self.tick.max(end.min(next - 1));
     }
 
     /// Moves on by one tick: spreads the upper slots that begin with it and takes what fires in it.
@@ -127,19 +152,19 @@ impl Wheel {
         for level in (1..LEVELS).rev() {
             let shift = SLOT_BITS * level as u32;
             if self.tick & ((1 << shift) - 1) == 0 {
-                for packed in std::mem::take(&mut self.levels[level][(self.tick >> shift) as usize % SLOTS]) {
+                for packed in self.take(level, self.tick >> shift) {
                     self.spread(packed);
                 }
             }
         }
-        self.firing = std::mem::take(&mut self.levels[0][self.tick as usize % SLOTS]);
+        self.firing = self.take(0, self.tick);
     }
 
     /// Puts a timer of an upper slot lower; one that fires in this very tick goes where the step takes it from.
     fn spread(&mut self, packed: Packed) {
         let tick = ((packed.timer().due_ms + 1) >> TICK_BITS) + 1;
         if tick <= self.tick {
-            self.levels[0][self.tick as usize % SLOTS].push(packed);
+            self.push(0, self.tick, packed);
         } else {
             self.place(packed);
         }
@@ -169,6 +194,7 @@ impl Wheel {
             slot.copy_within(len - moved.., next);
             slot.truncate(len - gap);
             self.len -= gap;
+            self.counts[at / SLOTS] -= gap;
             if next < slot.len() {
                 self.sweep_at = (at, next);
                 return;
