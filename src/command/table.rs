@@ -157,7 +157,6 @@ fn pack(name: &[u8]) -> Option<Name> {
     bytes[NAME_MAX - 1] = name.len() as u8;
     bytes[..name.len()].copy_from_slice(name);
     bytes[..name.len()].make_ascii_lowercase();
-    bytes[NAME_MAX - 1] = name.len() as u8;
     let mut words = [0; NAME_MAX / 8];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_le_bytes(*chunk);
