@@ -9,6 +9,7 @@ pub mod files;
 pub mod kernel;
 pub mod memory;
 pub mod notify;
+pub mod resident;
 
 use std::path::Path;
 

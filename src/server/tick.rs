@@ -33,6 +33,9 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             let mut worker = hub.worker.borrow_mut();
             worker.refresh();
             expire(&worker);
+            if worker.number() == 0 {
+                worker.node.sample(worker.now_ms);
+            }
             (worker.settings.clone(), worker.now_ms)
         };
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
