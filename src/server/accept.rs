@@ -38,21 +38,24 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves a TCP listener until the server ends.
 pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener) {
-    let troubles = Troubles::default();
+    let pace = Pace::default();
     let own = listener.local_addr().ok();
     loop {
         match listener.accept().await {
             Ok(_) if hub.node.shutdown.is_requested() => return,
-            Ok((stream, peer)) => admit_tcp(&hub, stream, peer, own),
+            Ok((stream, peer)) => {
+                admit_tcp(&hub, stream, peer, own);
+                pace.take_turns(&hub).await;
+            }
             Err(_) if hub.node.shutdown.is_requested() => return,
-            Err(error) => troubles.meet(&error).await,
+            Err(error) => pace.meet(&error).await,
         }
     }
 }
 
 /// Serves a unix listener until the server ends.
 pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: String) {
-    let troubles = Troubles::default();
+    let pace = Pace::default();
     loop {
         match listener.accept().await {
             Ok(_) if hub.node.shutdown.is_requested() => return,
@@ -60,9 +63,10 @@ pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: Strin
                 let address = format!("{path}:0");
                 let arrival = arrival(&hub, address.clone(), address, Transport::Unix, stream.as_raw_fd());
                 admit(&hub, stream, arrival);
+                pace.take_turns(&hub).await;
             }
             Err(_) if hub.node.shutdown.is_requested() => return,
-            Err(error) => troubles.meet(&error).await,
+            Err(error) => pace.meet(&error).await,
         }
     }
 }
@@ -122,13 +126,27 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// Failures of accept, logged once a second at most.
+/// Clients that are accepted in a row before the others of the thread have their turn: on epoll a flood of connections
+/// would else keep it.
+const TURN: u32 = 16;
+
+/// The pace of one listener.
 #[derive(Default)]
-struct Troubles {
+struct Pace {
+    accepted: Cell<u32>,
     logged_ms: Cell<u64>,
 }
 
-impl Troubles {
+impl Pace {
+    async fn take_turns(&self, hub: &Hub) {
+        self.accepted.set(self.accepted.get() + 1);
+        if self.accepted.get() >= TURN {
+            self.accepted.set(0);
+            hub.fair.give_way().await;
+        }
+    }
+
+    /// Waits after a failure of accept, and logs it, once a second at most.
     async fn meet(&self, error: &io::Error) {
         let code = error.raw_os_error();
         // The client left before it was accepted, or a signal came: the next one may be there already.

@@ -1,6 +1,8 @@
 //! One connection: receive, execute all that has come, send all replies, and again.
 
+use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -18,9 +20,9 @@ use crate::telemetry;
 pub(super) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
 impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
 
-/// Batches after which a connection on epoll lets the others run. There a read returns at once while bytes are waiting, so
-/// a client that sends faster than it is served would keep the thread for itself.
-const TURN: u32 = 16;
+/// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
+/// waits while bytes are there to be received or read, and a client faster than its server would keep the thread.
+const TURN: u32 = 4;
 
 /// Times that a connection whose keys are taken lets others run, before it sleeps.
 const BUSY_TURNS: u32 = 16;
@@ -35,7 +37,8 @@ pub(super) struct Connection<S> {
     stream: S,
     hub: Rc<Hub>,
     batch: Batch,
-    batches: u32,
+    /// Receives and full reply buffers in a row that did not have to wait.
+    hasty: u32,
 }
 
 /// Why a connection ends; every reason is an ordinary one.
@@ -44,7 +47,7 @@ struct Ended;
 impl<S: Stream> Connection<S> {
     /// A connection that has just been accepted.
     pub(super) fn new(stream: S, hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
-        Connection { _stay: stay, stream, hub, batch: Batch::new(client), batches: 0 }
+        Connection { _stay: stay, stream, hub, batch: Batch::new(client), hasty: 0 }
     }
 
     /// Serves the client until either side ends the connection.
@@ -59,11 +62,33 @@ impl<S: Stream> Connection<S> {
     /// Receives once into the batch's buffer.
     async fn receive(&mut self) -> Result<(), Ended> {
         let buffer = self.batch.lend();
-        let (start, end) = (buffer.len(), buffer.capacity());
-        let (result, slice) = self.stream.read(SliceMut::new(buffer, start, end)).await;
-        let received = self.count_received(result)?;
-        self.batch.restore(slice.into_inner(), received);
+        let room = buffer.capacity() - buffer.len();
+        let (buffer, received) = self.read(buffer, room).await?;
+        self.batch.restore(buffer, received);
         Ok(())
+    }
+
+    /// Appends at most `room` bytes, for which there is capacity, to `buffer`; returns how many came, at least one.
+    async fn read(&mut self, buffer: Vec<u8>, room: usize) -> Result<(Vec<u8>, usize), Ended> {
+        self.take_turns().await;
+        let start = buffer.len();
+        let mut hasty = true;
+        let (result, slice) = {
+            let mut read = pin!(self.stream.read(SliceMut::new(buffer, start, start + room)));
+            poll_fn(|context| {
+                let poll = read.as_mut().poll(context);
+                hasty &= poll.is_ready();
+                poll
+            })
+            .await
+        };
+        self.hasty = if hasty { self.hasty + 1 } else { 0 };
+        // No bytes: the client has ended its side, was reset, or was killed by a shutdown of the socket.
+        let received = result.ok().filter(|received| *received > 0).ok_or(Ended)?;
+        telemetry::add(&self.hub.counters.reads, 1);
+        telemetry::add(&self.hub.counters.received_bytes, received as u64);
+        telemetry::add(&self.batch.client.info.received_bytes, received as u64);
+        Ok((slice.into_inner(), received))
     }
 
     /// Executes what has come, until more has to be received, and sends the replies.
@@ -77,7 +102,10 @@ impl<S: Stream> Connection<S> {
             match next {
                 Next::Receive => break,
                 Next::ReceiveBig => self.receive_big().await?,
-                Next::Continue => (),
+                Next::Continue => {
+                    self.hasty += 1;
+                    self.take_turns().await;
+                }
                 Next::Busy => {
                     self.wait_for_keys(busy).await?;
                     busy += 1;
@@ -87,11 +115,15 @@ impl<S: Stream> Connection<S> {
             }
             busy = 0;
         }
-        self.batches = self.batches.wrapping_add(1);
-        if self.hub.is_epoll && self.batches % TURN == 0 {
+        Ok(())
+    }
+
+    /// Lets others run if this connection has not waited for a while.
+    async fn take_turns(&mut self) {
+        if self.hasty >= TURN {
+            self.hasty = 0;
             self.hub.fair.give_way().await;
         }
-        Ok(())
     }
 
     /// Passes the time until another worker may have left the keys that the request at hand needs.
@@ -110,29 +142,14 @@ impl<S: Stream> Connection<S> {
     /// Receives the payload of a big argument into its own memory.
     async fn receive_big(&mut self) -> Result<(), Ended> {
         while let Some((buffer, room)) = self.batch.lend_big() {
-            let start = buffer.len();
-            let (result, slice) = self.stream.read(SliceMut::new(buffer, start, start + room)).await;
-            let received = self.count_received(result)?;
-            self.batch.restore_big(slice.into_inner(), received);
+            let (buffer, received) = self.read(buffer, room).await?;
+            self.batch.restore_big(buffer, received);
             self.batch.client.info.active_ms.store(unix_ms(), Relaxed);
             if self.batch.is_over_query_limit(&self.hub) {
                 return Err(Ended);
             }
         }
         Ok(())
-    }
-
-    fn count_received(&self, result: std::io::Result<usize>) -> Result<usize, Ended> {
-        match result {
-            // The client has ended its side, was reset, or was killed by a shutdown of the socket.
-            Ok(0) | Err(_) => Err(Ended),
-            Ok(received) => {
-                telemetry::add(&self.hub.counters.reads, 1);
-                telemetry::add(&self.hub.counters.received_bytes, received as u64);
-                telemetry::add(&self.batch.client.info.received_bytes, received as u64);
-                Ok(received)
-            }
-        }
     }
 
     /// Sends all of `out` and gives the buffer back to the worker.

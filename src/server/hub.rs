@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,8 +24,6 @@ pub(super) struct Hub {
     pub(super) buffers: Buffers,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
-    /// Whether reads return without the task having waited, so that a busy connection has to give way by itself.
-    pub(super) is_epoll: bool,
     /// The connections, by the ids of their clients.
     guests: RefCell<HashMap<u64, Rc<Guest>>>,
 }
@@ -44,17 +43,16 @@ pub(super) struct Stay {
 }
 
 impl Hub {
-    /// The state of a worker without connections.
-    pub(super) fn new(worker: Worker, is_epoll: bool) -> Rc<Hub> {
-        Rc::new(Hub {
+    /// The state of a worker without connections. Its own sockets do not block if `nonblocking`, as epoll needs it.
+    pub(super) fn new(worker: Worker, nonblocking: bool) -> io::Result<Rc<Hub>> {
+        Ok(Rc::new(Hub {
             node: worker.node,
             counters: worker.counters(),
             worker: RefCell::new(worker),
             buffers: Buffers::default(),
-            fair: Fair::default(),
-            is_epoll,
+            fair: Fair::new(nonblocking)?,
             guests: RefCell::default(),
-        })
+        }))
     }
 
     /// The connections at this moment.

@@ -118,7 +118,7 @@ fn run(seat: Seat) -> Result<(), String> {
 fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), String> {
     runtime.block_on(async move {
         let Seat { number, driver, listeners, node, events, .. } = seat;
-        let hub = Hub::new(Worker::new(node, number), driver == Driver::Epoll);
+        let hub = Hub::new(Worker::new(node, number), driver == Driver::Epoll).map_err(|error| error.to_string())?;
         let helper = hub.clone();
         task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
         let house = hub.clone();
