@@ -218,6 +218,6 @@ impl Context<'_> {
 
     /// `wrong number of arguments` for this command.
     pub fn arity_error(&self) -> Error {
-        Error::arity(&self.command.full_name())
+        Error::arity(self.command.full_name())
     }
 }

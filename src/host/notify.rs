@@ -23,7 +23,6 @@ pub fn stderr_is_journal() -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Tests of one worker's tasks, on both drivers, over socket pairs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::mem::ManuallyDrop;

@@ -149,11 +149,14 @@ pub struct Arrival {
     pub socket: RawFd,
 }
 
+/// The clients of one worker by their ids.
+type Clients = HashMap<u64, Arc<ClientInfo>>;
+
 /// All clients, by worker.
 pub struct Registry {
     next_id: AtomicU64,
     connected: AtomicUsize,
-    workers: Box<[Mutex<HashMap<u64, Arc<ClientInfo>>>]>,
+    workers: Box<[Mutex<Clients>]>,
 }
 
 impl Registry {
