@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::hub::Hub;
 use crate::command::{Outcome, Worker, execute};
-use crate::protocol::{Limits, Parser, ProtocolError, Step};
+use crate::protocol::{Limits, Parser, ProtocolError, Step, lookahead};
 use crate::session::Client;
+use crate::store::{AHEAD, Store};
 use crate::telemetry;
 
 /// Bytes of the receive buffer of a connection that waits.
@@ -126,6 +127,8 @@ impl Batch {
     }
 
     fn run(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
+        // Requests whose keys' memory was asked for already.
+        let mut ahead = 0;
         let mut limits = Limits { bulk_len: bulk_len(worker), ..Limits::default() };
         loop {
             let consumed = match self.postponed.take() {
@@ -154,6 +157,10 @@ impl Batch {
             if is_http(args.get(0)) {
                 return self.refuse_http();
             }
+            if ahead == 0 {
+                ahead = look_ahead(worker, &self.client, &self.buffer[self.start..]);
+            }
+            ahead -= 1;
             if !attempt(|| execute(worker, &mut self.client, args, out)) {
                 self.postponed = Some(consumed);
                 return Next::Busy;
@@ -256,6 +263,18 @@ impl Batch {
 
 fn bulk_len(worker: &Worker) -> usize {
     usize::try_from(worker.settings.proto_max_bulk_len).unwrap_or(usize::MAX)
+}
+
+/// Fetches the memory of the keys of the next requests, and returns of how many.
+#[inline]
+fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
+    let mut keys = [&[][..]; AHEAD];
+    let found = lookahead::second_arguments(buffer, &mut keys);
+    // A single request waits for its memory soon enough.
+    if found > 1 {
+        Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms).prefetch(&keys[..found]);
+    }
+    found.max(1)
 }
 
 /// Tries to execute for a few microseconds; false if the keys stayed taken.

@@ -23,6 +23,11 @@ impl KeyHasher {
         KeyHasher { seed: foldhash::quality::RandomState::default().hash_one(std::process::id()) }
     }
 
+    /// A hasher with a seed that everybody knows, for maps that hold nobody's keys.
+    pub(super) fn seeded(seed: u64) -> Self {
+        KeyHasher { seed }
+    }
+
     /// The hash of a key. The map takes its top bits for the bucket and its low 8 for the tag within; the shard takes
     /// the bits between.
     #[inline]

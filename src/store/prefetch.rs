@@ -1,0 +1,254 @@
+//! Fetching the memory of several keys at once, before the commands that need it run.
+//!
+//! A look-up is a chain of cache misses: the bucket's tags, the entry's pointer, the record. Within one command they can only
+//! be waited for; across the commands of a pipeline they can overlap. So a batch's keys are walked in three rounds,
+//! each of which reads what the round before has fetched and fetches the next link.
+//!
+//! The map has no call for this, so the rounds read its memory themselves. Where its fields are is not promised by
+//! anybody: [`Layout::find`] works it out at start from a map whose entries' addresses are known, and if anything does not fit,
+//! nothing is ever fetched. What is read decides only which cache lines are fetched, never what a command sees.
+
+use std::ptr::NonNull;
+use std::sync::LazyLock;
+
+use super::record::{Payload, Record};
+use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
+use super::view::Store;
+
+/// Keys that are fetched together: enough to keep the memory busy, few enough to stay in the first-level cache.
+pub const AHEAD: usize = 16;
+
+/// Bytes of a bucket's metadata, which is one cache line.
+const BUCKET_BYTES: usize = 64;
+/// Entries of a bucket; each has one byte of its hash as a tag.
+const ENTRIES: usize = 32;
+/// Bytes of a bucket's entries.
+const BLOCK_BYTES: usize = ENTRIES * size_of::<Slot>();
+
+/// Where a map keeps what the rounds read: offsets in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    /// Of the pointer to the bucket array, in the map.
+    array: usize,
+    /// Of the pointer to the buckets, in the bucket array.
+    buckets: usize,
+    /// Of the pointer to the entries, in the bucket array.
+    blocks: usize,
+    /// Of the number of buckets, in the bucket array.
+    len: usize,
+    /// Of the tags, in a bucket.
+    tags: usize,
+}
+
+static LAYOUT: LazyLock<Option<Layout>> = LazyLock::new(Layout::find);
+
+/// One key between two rounds.
+#[derive(Clone, Copy)]
+struct Chase {
+    tags: *const [u8; ENTRIES],
+    block: *const usize,
+    tag: u8,
+}
+
+impl Store<'_> {
+    /// Fetches what look-ups of these keys will read, at most [`AHEAD`] of them.
+    pub fn prefetch(&self, keys: &[&[u8]]) {
+        let Some(layout) = *LAYOUT else { return };
+        // Inside, no flush takes a map away; under the guard, no growth takes a map's old buckets away.
+        let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return };
+        let _guard = scc::Guard::new();
+        let mut chases = [Chase { tags: std::ptr::null(), block: std::ptr::null(), tag: 0 }; AHEAD];
+        let mut count = 0;
+        for key in keys.iter().take(AHEAD) {
+            let hash = self.keyspace.hasher.hash(key);
+            let map = &self.keyspace.database(self.database).maps[self.keyspace.shard_of(key, hash) as usize];
+            if let Some(chase) = layout.begin(map, hash) {
+                fetch(chase.tags.cast());
+                chases[count] = chase;
+                count += 1;
+            }
+        }
+        for chase in &mut chases[..count] {
+            chase.find_entry();
+            fetch(chase.block.cast());
+        }
+        for chase in &chases[..count] {
+            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
+            // writer may change the entry; whatever is read is only fetched, never followed.
+            let record = unsafe { chase.block.read_volatile() } as *const u8;
+            fetch(record);
+            fetch(record.wrapping_add(64));
+        }
+    }
+}
+
+impl Chase {
+    /// Moves `block` on to the entry whose tag fits.
+    #[inline]
+    fn find_entry(&mut self) {
+        // SAFETY: the tags lie in a bucket array that is alive under the guard. A concurrent writer may change them, and
+        // then the guess is wrong.
+        let tags = unsafe { self.tags.read_volatile() };
+        let matches = tags.iter().enumerate().fold(0u32, |bits, (at, &tag)| bits | u32::from(tag == self.tag) << at);
+        self.block = self.block.wrapping_add(matches.trailing_zeros() as usize % ENTRIES);
+    }
+}
+
+impl Layout {
+    /// The bucket of a hash.
+    #[inline]
+    fn begin(self, map: &Map, hash: u64) -> Option<Chase> {
+        // SAFETY: `find` saw the pointer to the bucket array at this offset of a map; it is null in a map that has none, and
+        // otherwise what it points to is alive under the caller's guard. Its fields never change.
+        unsafe {
+            let array = NonNull::new(word(std::ptr::from_ref(map).cast(), self.array) as *mut u8)?.as_ptr();
+            let len = word(array, self.len);
+            if len < 2 {
+                return None;
+            }
+            let index = (hash >> (u64::BITS - len.trailing_zeros())) as usize;
+            Some(Chase {
+                tags: (word(array, self.buckets) + index * BUCKET_BYTES + self.tags) as *const [u8; ENTRIES],
+                block: (word(array, self.blocks) + index * BLOCK_BYTES) as *const usize,
+                tag: hash as u8,
+            })
+        }
+    }
+
+    /// Works the layout out from a map with known entries; `None` where it is not as expected.
+    fn find() -> Option<Layout> {
+        const BUCKETS: usize = 32;
+        let hasher = KeyHasher::seeded(1);
+        let map = Map::with_capacity_and_hasher(BUCKETS * ENTRIES, hasher);
+        let samples: Vec<Sample> = (0..BUCKETS * 8).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
+        if map.capacity() != BUCKETS * ENTRIES || samples.len() != BUCKETS * 8 {
+            return None;
+        }
+        let pointer = |value: usize| (1 << 16..1 << 47).contains(&value);
+        let start = std::ptr::from_ref(&map).cast::<u8>();
+        let array_at = (0..size_of::<Map>()).step_by(8).find(|&at| {
+            // SAFETY: the word lies in the map.
+            let value = unsafe { word(start, at) };
+            pointer(value) && value % 8 == 0
+        })?;
+        // The words of the bucket array: five of its fields are words, so 48 bytes are inside of it whatever their order.
+        // SAFETY: the pointer was just read from the live map, and nothing changes the map.
+        let words: [usize; 6] = unsafe {
+            let array = word(start, array_at) as *const u8;
+            std::array::from_fn(|at| word(array, at * 8))
+        };
+        let only = |fits: &dyn Fn(usize) -> bool| {
+            let mut found = (0..words.len()).filter(|&at| fits(words[at]));
+            found.next().filter(|_| found.next().is_none()).map(|at| at * 8)
+        };
+        let blocks = only(&|word| samples.iter().all(|sample| sample.position(word).is_some()))?;
+        let len = only(&|word| word == BUCKETS)?;
+        let buckets = only(&|word| pointer(word) && word % BUCKET_BYTES == 0 && word != words[blocks / 8])?;
+        let tags = (0..=BUCKET_BYTES - ENTRIES).find(|offset| {
+            samples.iter().all(|sample| {
+                let position = sample.position(words[blocks / 8]).unwrap_or(0);
+                let at = words[buckets / 8] + sample.bucket * BUCKET_BYTES + offset + position;
+                // SAFETY: the address is that of a byte in the sample's bucket, if the word is the pointer to the
+                // buckets: the only aligned pointer of the array besides that to the entries.
+                unsafe { (at as *const u8).read_volatile() == sample.tag }
+            })
+        })?;
+        Some(Layout { array: array_at, buckets, blocks, len, tags })
+    }
+}
+
+/// An entry whose place is known.
+struct Sample {
+    bucket: usize,
+    tag: u8,
+    address: usize,
+}
+
+impl Sample {
+    fn insert(map: &Map, hasher: KeyHasher, number: usize) -> Option<Sample> {
+        let key = number.to_le_bytes();
+        let hash = hasher.hash(&key);
+        let probe = Probe { hash, key: Some(&key) };
+        let scc::hash_map::Entry::Vacant(vacant) = map.entry_sync(Slot::probing(&probe)) else { return None };
+        let record = Record::build(&key, None, Payload::Integer(0));
+        // SAFETY: the vacant entry holds its bucket's lock, and its slot is a probe, which owns nothing.
+        unsafe { vacant.key().replace(record) };
+        drop(vacant.insert_entry(()));
+        let lookup = Lookup { hash, key: &key };
+        let address = map.read_sync(&lookup, |slot, ()| std::ptr::from_ref(slot).addr())?;
+        Some(Sample { bucket: map.bucket_index(&lookup), tag: hash as u8, address })
+    }
+
+    /// Which entry of its bucket it is, if the entries start at `blocks`.
+    fn position(&self, blocks: usize) -> Option<usize> {
+        let offset = self.address.checked_sub(blocks.checked_add(self.bucket * BLOCK_BYTES)?)?;
+        (offset < BLOCK_BYTES && offset.is_multiple_of(size_of::<Slot>())).then(|| offset / size_of::<Slot>())
+    }
+}
+
+/// Reads a word of something.
+///
+/// # Safety
+/// The eight bytes at `offset` from `start` are inside of something alive.
+#[inline]
+unsafe fn word(start: *const u8, offset: usize) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { start.add(offset).cast::<usize>().read_volatile() }
+}
+
+/// Asks for a cache line.
+#[inline]
+fn fetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect but on the caches, at any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Keyspace, Local, Shape, Ttl};
+
+    #[test]
+    fn the_layout_of_this_version_of_the_map_is_found() {
+        let layout = Layout::find();
+        assert!(layout.is_some(), "nothing would be fetched");
+        assert_eq!(layout, Layout::find());
+    }
+
+    #[test]
+    fn a_chase_ends_at_the_record() {
+        let layout = Layout::find().unwrap();
+        let hasher = KeyHasher::seeded(1);
+        let map = Map::with_capacity_and_hasher(4096, hasher);
+        let samples: Vec<_> = (0..1000).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
+        let mut hits = 0;
+        for (number, sample) in samples.iter().enumerate() {
+            let mut chase = layout.begin(&map, hasher.hash(&number.to_le_bytes())).unwrap();
+            chase.find_entry();
+            hits += usize::from(chase.block.addr() == sample.address);
+        }
+        // Another entry of the bucket may have the same tag of 8 bits, so a few guesses are wrong.
+        assert!(hits > 900, "{hits} of 1000");
+    }
+
+    #[test]
+    fn prefetching_finds_nothing_wrong_with_any_keyspace() {
+        let keyspace = Keyspace::new(Shape { databases: 2, shards: 16, workers: 1 });
+        let local = Local::new(0, 0);
+        let store = Store::new(&keyspace, &local, 0, 0);
+        store.prefetch(&[b"nothing", b"is", b"there"]);
+        for i in 0..10_000u32 {
+            let key = i.to_le_bytes();
+            let _held = keyspace.enter_key(&local, &key).unwrap();
+            store.update(&key, |entry| entry.set_integer(i64::from(i), Ttl::Clear));
+            drop(_held);
+            store.prefetch(&[&key, b"absent", b""]);
+        }
+        store.select(1).prefetch(&[&1u32.to_le_bytes()]);
+    }
+}
