@@ -24,6 +24,7 @@ mod kill;
 mod lcs;
 mod lolwut;
 mod memory;
+mod memory_usage;
 mod object;
 #[cfg(test)]
 mod page;

@@ -22,6 +22,7 @@ const FAMILIES: &[&[Command]] = &[
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
     super::lcs::COMMANDS,
+    super::memory_usage::COMMANDS,
     super::object::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,

@@ -15,15 +15,15 @@ const LEVELS: usize = 4;
 
 /// A key's due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timer {
+pub(super) struct Timer {
     /// When, in milliseconds of Unix time.
-    pub due_ms: u64,
+    pub(super) due_ms: u64,
     /// The 40 highest and 8 lowest bits of the key's hash: those by which the map finds it. The rest is 0.
-    pub hash: u64,
+    pub(super) hash: u64,
     /// The shard of the key.
-    pub shard: u16,
+    pub(super) shard: u16,
     /// The identity of the key's database, which is its number unless `SWAPDB` moved it.
-    pub database: u16,
+    pub(super) database: u16,
 }
 
 /// The bits of a hash that a timer keeps.
@@ -45,7 +45,7 @@ impl Packed {
 }
 
 /// The timers of one worker.
-pub struct Wheel {
+pub(super) struct Wheel {
     levels: [Box<[Vec<Packed>]>; LEVELS],
     /// The next tick to fire: all before it has fired.
     tick: u64,
@@ -60,7 +60,7 @@ pub struct Wheel {
 
 impl Wheel {
     /// An empty wheel that starts at `now_ms`.
-    pub fn new(now_ms: u64) -> Self {
+    pub(super) fn new(now_ms: u64) -> Self {
         Wheel {
             levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
             tick: now_ms >> TICK_BITS,
@@ -72,12 +72,17 @@ impl Wheel {
     }
 
     /// Timers in the wheel, stale ones included.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is no timer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Puts a timer in.
-    pub fn insert(&mut self, timer: &Timer) {
+    pub(super) fn insert(&mut self, timer: &Timer) {
         self.len += 1;
         self.place(Packed::new(timer));
     }
@@ -110,7 +115,7 @@ impl Wheel {
 
     /// Advances to `now_ms` and gives every timer that falls due to `fire`, at most `budget` of them. Returns whether
     /// more are due already.
-    pub fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
+    pub(super) fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
         let end = now_ms >> TICK_BITS;
         let mut left = budget;
         loop {
@@ -126,7 +131,7 @@ impl Wheel {
             if self.tick >= end {
                 return false;
             }
-            if self.len == 0 {
+            if self.is_empty() {
                 self.tick = end;
                 return false;
             }
@@ -174,7 +179,7 @@ impl Wheel {
     ///
     /// A key that is deleted and set again to expire at the same moment leaves equal timers, all of which are right. They
     /// are in one slot, and found where they are looked at together.
-    pub fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
+    pub(super) fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
         let mut left = budget;
         for _ in 0..LEVELS * SLOTS {
             let (at, from) = self.sweep_at;
@@ -232,7 +237,7 @@ mod tests {
         let mut fired = Vec::new();
         let mut now = start;
         let mut step = 1;
-        while wheel.len() > 0 {
+        while !wheel.is_empty() {
             now += step;
             step = step % 3_000 + 7;
             wheel.advance(now, usize::MAX, |t| {
@@ -296,7 +301,7 @@ mod tests {
         fired.sort_unstable();
         fired.dedup();
         assert_eq!(fired, (0..500).filter(|i| i % 2 == 1).collect::<Vec<_>>());
-        assert!((wheel.len() == 0));
+        assert!(wheel.is_empty());
     }
 
     #[test]
