@@ -15,6 +15,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("bitfield", -2, bitfield)
         .flags(GROWING)
         .keys(CHANGED)
+        .access(access)
         .group(Group::Bitmap)
         .since("3.2.0")
         .complexity("O(1) for each subcommand specified")
@@ -227,6 +228,12 @@ impl Operation {
         reply.integer(if matches!(self.action, Action::Set(_)) { old } else { new });
         old != new
     }
+}
+
+/// What BITFIELD does with its key: it may only read.
+fn access(args: Args<'_>) -> Access {
+    let only_reads = Operations::new(args, u64::MAX).all(|next| next.is_ok_and(|next| next.action == Action::Get));
+    if only_reads { Access::RO.and(Access::ACCESS) } else { Access::RW.and(Access::ACCESS).and(Access::UPDATE) }
 }
 
 fn bitfield(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {

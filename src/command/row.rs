@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::keyspec::KeySpec;
+use super::keyspec::{Access, KeySpec};
 use crate::protocol::Args;
 
 /// What a command runs. It writes its reply and returns, or returns the error that becomes the reply.
@@ -22,6 +22,8 @@ pub struct Command {
     pub flags: Flags,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// What one call does with its keys, of a command whose arguments decide it.
+    pub access: Option<fn(Args<'_>) -> Access>,
     /// ACL categories beyond those that flags and group imply.
     pub categories: Categories,
     /// The family that it belongs to.
@@ -56,6 +58,7 @@ impl Command {
             arity,
             flags: Flags(0),
             keys: &[],
+            access: None,
             categories: Categories(0),
             group: Group::Generic,
             since: "1.0.0",
@@ -92,6 +95,11 @@ impl Command {
     /// Has the shards of its keys entered alone even for a single key.
     pub const fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+    /// Sets how to tell what one call does with its keys.
+    pub const fn access(mut self, access: fn(Args<'_>) -> Access) -> Self {
+        self.access = Some(access);
         self
     }
     /// Sets ACL categories beyond those that follow from flags and group.

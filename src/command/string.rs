@@ -30,7 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .group(Group::String)
         .since("2.2.0")
         .doc("Returns the length of a string in bytes.", "key"),
-    Command::new("set", -3, set).flags(GROWING).keys(SET_ONE).group(Group::String).doc(
+    Command::new("set", -3, set).flags(GROWING).keys(SET_ONE).access(set_access).group(Group::String).doc(
         "Sets a key to a string value, whatever it was before, if a condition holds.",
         "key value [NX|XX|IFEQ comparison-value] [GET] \
          [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
@@ -83,6 +83,12 @@ pub(super) const COMMANDS: &[Command] = &[
         .since("9.0.0")
         .doc("Deletes a key if its value is this string.", "key value"),
 ];
+
+/// What SET does with its key: it reads it with `GET` only. Like Redis, this takes the word anywhere behind the value for it.
+fn set_access(args: Args<'_>) -> Access {
+    let reads = args.skip(3).iter().any(|word| word.eq_ignore_ascii_case(b"GET"));
+    if reads { Access::RW.and(Access::ACCESS).and(Access::UPDATE) } else { Access::OW.and(Access::UPDATE) }
+}
 
 fn get(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let store = cx.store;

@@ -1,4 +1,5 @@
-//! Several strings at once. The dispatcher has entered the shards of all keys alone, so each command is atomic.
+//! Several strings at once. The dispatcher has entered the shards of all keys alone, so each command is atomic: also with one
+//! key where it looks first and sets then, which is what `exclusive` is for.
 
 use super::string::GROWING;
 use super::string_options::{Condition, Options, Taken};
@@ -33,6 +34,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("msetnx", -3, msetnx)
         .flags(GROWING)
         .keys(&[KeySpec::range(1, -1, 2, Access::OW.and(Access::INSERT))])
+        .exclusive()
         .group(Group::String)
         .since("1.0.1")
         .complexity("O(N) where N is the number of keys to set.")
@@ -40,6 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("msetex", -4, msetex)
         .flags(GROWING.and(Flags::MOVABLE_KEYS))
         .keys(MSETEX_KEYS)
+        .exclusive()
         .group(Group::String)
         .since("9.1.0")
         .complexity("O(N) where N is the number of keys to set.")
@@ -137,6 +140,13 @@ mod tests {
         ]);
         rig.client.set_version(crate::protocol::Version::Resp3);
         rig.check(&[("MGET none a", "*2|_|$1|2")]);
+    }
+
+    #[test]
+    fn commands_that_look_before_they_set_are_alone_even_with_one_key() {
+        let is_alone = |name: &str| crate::command::table::find(name.as_bytes()).map(|found| found.command().exclusive);
+        assert_eq!([is_alone("msetnx"), is_alone("msetex"), is_alone("mset")], [Some(true), Some(true), Some(false)]);
+        Rig::new().check(&[("MSETNX a 1", ":1"), ("MSETNX a 2", ":0"), ("MSETEX 1 a 3 XX", ":1"), ("GET a", "$1|3")]);
     }
 
     #[test]
