@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::context::{Context, Worker};
 use super::error::Error;
-use super::row::{Begin, Command, Find, Flags};
+use super::keyspec::{Access, Begin, Find};
+use super::row::{Command, Flags};
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply};
 use crate::session::{Client, ReplyMode};
@@ -119,7 +120,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
 /// itself then reports.
 pub fn each_key(command: &Command, args: Args<'_>, mut visit: impl FnMut(usize)) -> ControlFlow<()> {
     for spec in command.keys {
-        if !spec.access.contains(super::row::Access::NOT_KEY) && !spec.each(args, &mut visit) {
+        if !spec.access.contains(Access::NOT_KEY) && !spec.each(args, &mut visit) {
             return ControlFlow::Break(());
         }
     }

@@ -1,7 +1,7 @@
 //! `COMMAND`: what the table says of itself, in the shapes of Redis 7.2.
 
 use super::docs::write_docs;
-use super::row::{Begin, Find};
+use super::keyspec::{Begin, Find};
 use super::table::{self, Handle};
 use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, help};
 use crate::protocol::{Args, Reply, glob};
@@ -138,7 +138,11 @@ fn keys_of<'a>(words: Args<'a>) -> Result<Vec<(&'a [u8], Access)>, Error> {
         return Err(Error::new("Invalid number of arguments specified for command"));
     }
     let mut keys = Vec::new();
-    let fits = specs.all(|spec| spec.each(words, |index| keys.push((words.get(index), spec.access))));
+    let called = command.access.map(|access| access(words));
+    let fits = specs.all(|spec| {
+        let access = called.unwrap_or(spec.access);
+        spec.each(words, |index| keys.push((words.get(index), access)))
+    });
     if !fits || (keys.is_empty() && !command.flags.contains(Flags::NO_MANDATORY_KEYS)) {
         return Err(Error::new("Invalid arguments specified for command"));
     }
@@ -321,6 +325,9 @@ mod tests {
             ("COMMAND GETKEYS GET k", "*1|$1|k"),
             ("COMMAND GETKEYS object encoding k", "*1|$1|k"),
             ("COMMAND GETKEYSANDFLAGS set k v", "*1|*2|$1|k|*2|+OW|+update"),
+            ("COMMAND GETKEYSANDFLAGS set k v get", "*1|*2|$1|k|*3|+RW|+access|+update"),
+            ("COMMAND GETKEYSANDFLAGS bitfield k GET u8 0", "*1|*2|$1|k|*2|+RO|+access"),
+            ("COMMAND GETKEYSANDFLAGS bitfield k SET u8 0 1", "*1|*2|$1|k|*3|+RW|+access|+update"),
             ("COMMAND GETKEYS GET", "-ERR Invalid number of arguments specified for command"),
             ("COMMAND GETKEYS FOO x", "-ERR Invalid command specified"),
             ("COMMAND GETKEYS PING", "-ERR The command has no key arguments"),

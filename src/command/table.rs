@@ -8,22 +8,30 @@ use super::row::Command;
 
 /// The rows of each family.
 const FAMILIES: &[&[Command]] = &[
+    super::bitfield::COMMANDS,
+    super::bitmap::COMMANDS,
+    super::bitop::COMMANDS,
     super::client::COMMANDS,
     super::config::COMMANDS,
     super::connection::COMMANDS,
+    super::counter::COMMANDS,
     super::database::COMMANDS,
     super::debug::COMMANDS,
     super::expire::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
+    super::lcs::COMMANDS,
+    super::memory_usage::COMMANDS,
     super::object::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
     super::string::COMMANDS,
+    super::string_batch::COMMANDS,
+    super::string_range::COMMANDS,
 ];
 
-/// Bytes of a packed name. The last one is its length, so that a name with zeroes behind it is another one.
+/// Bytes that hold the longest name of a command and its length, with room to grow.
 const NAME_MAX: usize = 32;
 
 /// A command by its place in the table. Subcommands follow their container.
@@ -55,6 +63,7 @@ struct Index {
 }
 
 /// A name in lower case, padded with zeroes to its length, so that comparing is a few words.
+/// A name in lower case, padded with zeroes, with its length in the last byte, so that comparing is a few words.
 type Name = [u64; NAME_MAX / 8];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
@@ -145,9 +154,10 @@ fn pack(name: &[u8]) -> Option<Name> {
         return None;
     }
     let mut bytes = [0; NAME_MAX];
+    // Without its length, a name would equal itself followed by zeroes.
+    bytes[NAME_MAX - 1] = name.len() as u8;
     bytes[..name.len()].copy_from_slice(name);
     bytes[..name.len()].make_ascii_lowercase();
-    bytes[NAME_MAX - 1] = name.len() as u8;
     let mut words = [0; NAME_MAX / 8];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_le_bytes(*chunk);

@@ -34,7 +34,7 @@ const FILES: u64 = 32;
 /// File descriptors of one worker besides its clients': ring or epoll, wake-up, listeners.
 const FILES_OF_WORKER: u64 = 24;
 /// Bytes of memory for each shard that `shards auto` makes.
-const BYTES_PER_SHARD: u64 = 16 << 20;
+const BYTES_PER_SHARD: u64 = 128 << 20;
 
 /// Serves until a signal or `SHUTDOWN` ends it, and returns the status to exit with.
 ///
@@ -132,7 +132,7 @@ fn bound_clients(settings: &mut Settings, choice: &Choice, workers: usize) -> Re
     Ok(())
 }
 
-/// The number of shards: as set, or so many that each has 16 MiB of the usable memory to serve.
+/// The number of shards: as set, or so many that each has 128 MiB of the usable memory to serve.
 fn shards(settings: &Settings) -> usize {
     match settings.shards {
         Quantity::Exactly(shards) => shards as usize,

@@ -141,6 +141,15 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Sets a string that stays text even where it is an integer's, as the results of `INCRBYFLOAT` do.
+    pub fn set_text(&mut self, bytes: &[u8], ttl: Ttl) {
+        if bytes.len() <= EMBEDDED_MAX {
+            self.put(Payload::Embedded { bytes, raw: false }, ttl);
+        } else {
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.to_vec().into()))), ttl);
+        }
+    }
+
     /// Sets a string that is an integer.
     #[inline]
     pub fn set_integer(&mut self, value: i64, ttl: Ttl) {

@@ -163,13 +163,13 @@ impl Keyspace {
     }
 
     /// Takes the maps of a database out, if it has any, which leaves it empty. The caller is inside globally.
-    pub(super) fn take_database(&self, database: usize) -> Option<Box<Database>> {
+    pub(super) fn take_database(&self, database: usize) -> Option<Database> {
         let old = self.databases[database].swap(std::ptr::null_mut(), Ordering::AcqRel);
         for worker in 0..self.workers() {
             self.counts[database * self.workers() + worker].clear();
         }
         // SAFETY: the pointer came from Box::into_raw, nobody else has it any more, and nobody is inside to use it.
-        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+        (!old.is_null()).then(|| *unsafe { Box::from_raw(old) })
     }
 
     /// Exchanges two databases. The caller is inside globally.

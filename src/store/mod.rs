@@ -15,6 +15,8 @@ pub mod reclaim;
 mod record;
 mod scan;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wheel;
 mod whole;

@@ -33,6 +33,22 @@ impl Object {
         }
     }
 
+    /// The string, if the object is one.
+    #[inline]
+    pub fn as_string(&self) -> Option<&LongString> {
+        match self {
+            Object::String(string) => Some(string),
+        }
+    }
+
+    /// The string, if the object is one, to change it.
+    #[inline]
+    pub fn as_string_mut(&mut self) -> Option<&mut LongString> {
+        match self {
+            Object::String(string) => Some(string),
+        }
+    }
+
     /// The name of the way in which the value is kept, as `OBJECT ENCODING` tells it.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -121,7 +137,8 @@ mod tests {
 
     #[test]
     fn size_classes_are_the_allocator_s() {
-        let classes = [(1, 8), (9, 16), (17, 32), (56, 64), (129, 160), (257, 320), (280, 320), (4097, 5120), (14337, 16384)];
+        let classes =
+            [(1, 8), (9, 16), (17, 32), (56, 64), (129, 160), (257, 320), (280, 320), (4097, 5120), (14337, 16384)];
         for (bytes, class) in classes {
             assert_eq!(malloc_size(bytes), class, "{bytes}");
         }

@@ -40,7 +40,12 @@ enum Form {
 #[derive(Debug)]
 pub enum Payload<'a> {
     /// Bytes to copy into the record; at most [`EMBEDDED_MAX`]. `raw` marks strings that were changed in place.
-    Embedded { bytes: &'a [u8], raw: bool },
+    Embedded {
+        /// The string.
+        bytes: &'a [u8],
+        /// Whether it was changed in place, which `OBJECT ENCODING` tells.
+        raw: bool,
+    },
     /// A string that is the decimal form of an integer.
     Integer(i64),
     /// A value of its own.
@@ -51,7 +56,12 @@ pub enum Payload<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// A string inside the record.
-    Embedded { bytes: &'a [u8], raw: bool },
+    Embedded {
+        /// The string.
+        bytes: &'a [u8],
+        /// Whether it was changed in place, which `OBJECT ENCODING` tells.
+        raw: bool,
+    },
     /// A string kept as an integer.
     Integer(i64),
     /// A value of its own.

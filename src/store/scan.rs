@@ -149,7 +149,7 @@ impl Store<'_> {
                 if !record.is_expired(self.now_ms) {
                     seen += 1;
                     // Each stays with equal chance.
-                    if random() % seen == 0 {
+                    if random().is_multiple_of(seen) {
                         found = Some(record.key().to_vec());
                     }
                 }

@@ -122,7 +122,7 @@ impl<'a> Store<'a> {
     /// Removes a key; whether it was there. A large value is freed on another thread.
     pub fn unlink(&self, key: &[u8]) -> bool {
         let Some(mut entry) = self.open(key) else { return false };
-        if !entry.record().is_some_and(|record| record.memory() >= reclaim::LARGE) {
+        if entry.record().is_none_or(|record| record.memory() < reclaim::LARGE) {
             return entry.remove();
         }
         let parcel = entry.take();

@@ -15,15 +15,15 @@ const LEVELS: usize = 4;
 
 /// A key's due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timer {
+pub(super) struct Timer {
     /// When, in milliseconds of Unix time.
-    pub due_ms: u64,
+    pub(super) due_ms: u64,
     /// The 40 highest and 8 lowest bits of the key's hash: those by which the map finds it. The rest is 0.
-    pub hash: u64,
+    pub(super) hash: u64,
     /// The shard of the key.
-    pub shard: u16,
+    pub(super) shard: u16,
     /// The identity of the key's database, which is its number unless `SWAPDB` moved it.
-    pub database: u16,
+    pub(super) database: u16,
 }
 
 /// The bits of a hash that a timer keeps.
@@ -45,11 +45,13 @@ impl Packed {
 }
 
 /// The timers of one worker.
-pub struct Wheel {
+pub(super) struct Wheel {
     levels: [Box<[Vec<Packed>]>; LEVELS],
     /// The next tick to fire: all before it has fired.
     tick: u64,
     len: usize,
+    /// Timers in the slots of each level: where there are none, time passes in leaps.
+    counts: [usize; LEVELS],
     /// Timers taken from a slot of which not all have fired yet.
     firing: Vec<Packed>,
     /// The next slot to sweep, over all levels, and the place in it.
@@ -58,28 +60,29 @@ pub struct Wheel {
 
 impl Wheel {
     /// An empty wheel that starts at `now_ms`.
-    pub fn new(now_ms: u64) -> Self {
+    pub(super) fn new(now_ms: u64) -> Self {
         Wheel {
             levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
             tick: now_ms >> TICK_BITS,
             len: 0,
+            counts: [0; LEVELS],
             firing: Vec::new(),
             sweep_at: (0, 0),
         }
     }
 
     /// Timers in the wheel, stale ones included.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is no timer.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Puts a timer in.
-    pub fn insert(&mut self, timer: &Timer) {
+    pub(super) fn insert(&mut self, timer: &Timer) {
         self.len += 1;
         self.place(Packed::new(timer));
     }
@@ -91,18 +94,28 @@ impl Wheel {
             let shift = SLOT_BITS * level as u32;
             // A timer beyond the level below is never in the present slot of this level, which was already spread.
             if (tick >> shift) - (self.tick >> shift) < SLOTS as u64 {
-                self.levels[level][(tick >> shift) as usize % SLOTS].push(packed);
+                self.push(level, tick >> shift, packed);
                 return;
             }
         }
         let top = SLOT_BITS * (LEVELS as u32 - 1);
-        let last = ((self.tick >> top) + SLOTS as u64 - 1) as usize % SLOTS;
-        self.levels[LEVELS - 1][last].push(packed);
+        self.push(LEVELS - 1, (self.tick >> top) + SLOTS as u64 - 1, packed);
+    }
+
+    fn push(&mut self, level: usize, at: u64, packed: Packed) {
+        self.counts[level] += 1;
+        self.levels[level][at as usize % SLOTS].push(packed);
+    }
+
+    fn take(&mut self, level: usize, at: u64) -> Vec<Packed> {
+        let taken = std::mem::take(&mut self.levels[level][at as usize % SLOTS]);
+        self.counts[level] -= taken.len();
+        taken
     }
 
     /// Advances to `now_ms` and gives every timer that falls due to `fire`, at most `budget` of them. Returns whether
     /// more are due already.
-    pub fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
+    pub(super) fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
         let end = now_ms >> TICK_BITS;
         let mut left = budget;
         loop {
@@ -118,12 +131,24 @@ impl Wheel {
             if self.tick >= end {
                 return false;
             }
-            if self.len == 0 {
+            if self.is_empty() {
                 self.tick = end;
                 return false;
             }
-            self.step();
+            self.leap(end);
+            if self.tick < end {
+                self.step();
+            }
         }
+    }
+
+    /// Passes the ticks in which nothing can happen: until the first level that holds timers has its next slot. An idle
+    /// server, or one whose machine was suspended, does not count every tick of days.
+    fn leap(&mut self, end: u64) {
+        let empty = self.counts.iter().take_while(|&&count| count == 0).count().min(LEVELS - 1);
+        let shift = SLOT_BITS * empty as u32;
+        let next = ((self.tick >> shift) + 1) << shift;
+        self.tick = self.tick.max(end.min(next - 1));
     }
 
     /// Moves on by one tick: spreads the upper slots that begin with it and takes what fires in it.
@@ -132,19 +157,19 @@ impl Wheel {
         for level in (1..LEVELS).rev() {
             let shift = SLOT_BITS * level as u32;
             if self.tick & ((1 << shift) - 1) == 0 {
-                for packed in std::mem::take(&mut self.levels[level][(self.tick >> shift) as usize % SLOTS]) {
+                for packed in self.take(level, self.tick >> shift) {
                     self.spread(packed);
                 }
             }
         }
-        self.firing = std::mem::take(&mut self.levels[0][self.tick as usize % SLOTS]);
+        self.firing = self.take(0, self.tick);
     }
 
     /// Puts a timer of an upper slot lower; one that fires in this very tick goes where the step takes it from.
     fn spread(&mut self, packed: Packed) {
         let tick = ((packed.timer().due_ms + 1) >> TICK_BITS) + 1;
         if tick <= self.tick {
-            self.levels[0][self.tick as usize % SLOTS].push(packed);
+            self.push(0, self.tick, packed);
         } else {
             self.place(packed);
         }
@@ -154,7 +179,7 @@ impl Wheel {
     ///
     /// A key that is deleted and set again to expire at the same moment leaves equal timers, all of which are right. They
     /// are in one slot, and found where they are looked at together.
-    pub fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
+    pub(super) fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
         let mut left = budget;
         for _ in 0..LEVELS * SLOTS {
             let (at, from) = self.sweep_at;
@@ -174,6 +199,7 @@ impl Wheel {
             slot.copy_within(len - moved.., next);
             slot.truncate(len - gap);
             self.len -= gap;
+            self.counts[at / SLOTS] -= gap;
             if next < slot.len() {
                 self.sweep_at = (at, next);
                 return;

@@ -37,7 +37,7 @@ impl Store<'_> {
 pub struct Flushed {
     /// Keys that were in them.
     pub removed: u64,
-    maps: Vec<Box<Database>>,
+    maps: Vec<Database>,
 }
 
 impl Flushed {
