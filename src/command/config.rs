@@ -52,7 +52,7 @@ fn get(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::SYNTAX);
     }
     let words: Vec<&[u8]> = args.skip(2).iter().collect();
