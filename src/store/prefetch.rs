@@ -117,11 +117,11 @@ impl Layout {
 
     /// Works the layout out from a map with known entries; `None` where it is not as expected.
     fn find() -> Option<Layout> {
-        const BUCKETS: usize = 32;
+        const SAMPLES: usize = 256;
         let hasher = KeyHasher::seeded(1);
-        let map = Map::with_capacity_and_hasher(BUCKETS * ENTRIES, hasher);
-        let samples: Vec<Sample> = (0..BUCKETS * 8).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
-        if map.capacity() != BUCKETS * ENTRIES || samples.len() != BUCKETS * 8 {
+        let map = Map::with_capacity_and_hasher(SAMPLES * 4, hasher);
+        let samples: Vec<Sample> = (0..SAMPLES).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
+        if samples.len() != SAMPLES {
             return None;
         }
         let pointer = |value: usize| (1 << 16..1 << 47).contains(&value);
@@ -131,9 +131,9 @@ impl Layout {
             let value = unsafe { word(start, at) };
             pointer(value) && value % 8 == 0
         })?;
-        // The words of the bucket array: five of its fields are words, so 48 bytes are inside of it whatever their order.
+        // The words of the bucket array: its fields and the collector's link that is kept with it are 64 bytes together.
         // SAFETY: the pointer was just read from the live map, and nothing changes the map.
-        let words: [usize; 6] = unsafe {
+        let words: [usize; 8] = unsafe {
             let array = word(start, array_at) as *const u8;
             std::array::from_fn(|at| word(array, at * 8))
         };
@@ -142,7 +142,7 @@ impl Layout {
             found.next().filter(|_| found.next().is_none()).map(|at| at * 8)
         };
         let blocks = only(&|word| samples.iter().all(|sample| sample.position(word).is_some()))?;
-        let len = only(&|word| word == BUCKETS)?;
+        let len = only(&|word| word == map.capacity() / ENTRIES)?;
         let buckets = only(&|word| pointer(word) && word % BUCKET_BYTES == 0 && word != words[blocks / 8])?;
         let tags = (0..=BUCKET_BYTES - ENTRIES).find(|offset| {
             samples.iter().all(|sample| {
