@@ -224,9 +224,9 @@ fn shards_follow_the_memory() {
     for (memory, expected) in [
         (None, 64),
         (Some(1 << 30), 64),
-        (Some(3 << 30), 128),
-        (Some(8 << 30), 512),
-        (Some(1 << 40), 16_384),
+        (Some(25 << 30), 128),
+        (Some(64 << 30), 512),
+        (Some(1 << 40), 8192),
         (Some(u64::MAX), 16_384),
     ] {
         assert_eq!(super::shards_for(memory), expected, "{memory:?}");
