@@ -143,13 +143,18 @@ impl Layout {
         };
         let blocks = only(&|word| samples.iter().all(|sample| sample.position(word).is_some()))?;
         let len = only(&|word| word == map.capacity() / ENTRIES)?;
-        let buckets = only(&|word| pointer(word) && word % BUCKET_BYTES == 0 && word != words[blocks / 8])?;
+        // The two pointers are neighbours; everything else beside them is a number.
+        let beside = [blocks.checked_sub(8), Some(blocks + 8)].into_iter().flatten();
+        let buckets = beside.filter(|&at| at / 8 < words.len()).find(|&at| {
+            let word = words[at / 8];
+            pointer(word) && word.is_multiple_of(BUCKET_BYTES)
+        })?;
         let tags = (0..=BUCKET_BYTES - ENTRIES).find(|offset| {
             samples.iter().all(|sample| {
                 let position = sample.position(words[blocks / 8]).unwrap_or(0);
                 let at = words[buckets / 8] + sample.bucket * BUCKET_BYTES + offset + position;
                 // SAFETY: the address is that of a byte in the sample's bucket, if the word is the pointer to the
-                // buckets: the only aligned pointer of the array besides that to the entries.
+                // buckets: it is an aligned pointer beside that to the entries.
                 unsafe { (at as *const u8).read_volatile() == sample.tag }
             })
         })?;
