@@ -35,9 +35,15 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     });
     if let Err(error) = result {
         out.truncate(start);
-        let Error::Reply(text) = error else { return Outcome::Busy };
-        worker.node.stats.count_error(worker.number(), &text);
-        Reply::new(out, client.version).error(&text);
+        let text: &[u8] = match &error {
+            Error::Reply(text) => text.as_bytes(),
+            Error::Quoting(text) => text,
+            Error::Busy => return Outcome::Busy,
+        };
+        // What counts is the code, which is the first word.
+        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        worker.node.stats.count_error(worker.number(), std::str::from_utf8(code).unwrap_or("ERR"));
+        Reply::new(out, client.version).error(text);
     }
     telemetry::add(&worker.counters().commands, 1);
     if client.reply_mode != ReplyMode::On {
@@ -147,25 +153,34 @@ fn mute(client: &mut Client, out: &mut Vec<u8>, start: usize) {
 /// Bytes of a client's words that an error repeats.
 const QUOTED: usize = 128;
 
+/// The part of a client's word that an error repeats: Redis prints it as a C string, which ends at its first NUL.
+fn quoted(word: &[u8], most: usize) -> &[u8] {
+    let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len());
+    &word[..end.min(most)]
+}
+
 #[cold]
 fn unknown_command(args: Args<'_>) -> Error {
-    let mut quoted = Vec::new();
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(quoted(args.get(0), QUOTED));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let start = text.len();
     for arg in args.skip(1) {
-        if quoted.len() >= QUOTED {
+        let used = text.len() - start;
+        if used >= QUOTED {
             break;
         }
-        let room = QUOTED - quoted.len();
-        quoted.push(b'\'');
-        quoted.extend_from_slice(&arg[..arg.len().min(room)]);
-        quoted.extend_from_slice(b"' ");
+        text.push(b'\'');
+        text.extend_from_slice(quoted(arg, QUOTED - used));
+        text.extend_from_slice(b"' ");
     }
-    let name = args.get(0);
-    let name = String::from_utf8_lossy(&name[..name.len().min(QUOTED)]);
-    Error::new(format!("unknown command '{name}', with args beginning with: {}", String::from_utf8_lossy(&quoted)))
+    Error::Quoting(text.into())
 }
 
 #[cold]
 fn unknown_subcommand(container: Handle, name: &[u8]) -> Error {
-    let name = String::from_utf8_lossy(&name[..name.len().min(QUOTED)]);
-    Error::new(format!("unknown subcommand '{name}'. Try {} HELP.", container.full_name().to_uppercase()))
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(quoted(name, QUOTED));
+    text.extend_from_slice(format!("'. Try {} HELP.", container.full_name().to_uppercase()).as_bytes());
+    Error::Quoting(text.into())
 }

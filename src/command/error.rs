@@ -9,6 +9,8 @@ use crate::store::Busy;
 pub enum Error {
     /// The reply, beginning with its code.
     Reply(Cow<'static, str>),
+    /// A reply that repeats a client's words, which need not be text.
+    Quoting(Box<[u8]>),
     /// Another worker owns what the command needs: nothing happened, and it is to be run again.
     Busy,
 }

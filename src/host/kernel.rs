@@ -22,13 +22,3 @@ pub fn container() -> Option<String> {
     }
     std::env::var_os("KUBERNETES_SERVICE_HOST").map(|_| "kubernetes".to_owned())
 }
-
-/// The longest queue of connections that the kernel grants a listener (`net.core.somaxconn`).
-pub fn longest_backlog() -> Option<u32> {
-    super::read("/proc/sys/net/core/somaxconn")?.parse().ok()
-}
-
-/// Whether transparent huge pages are switched off for everybody.
-pub fn huge_pages_are_off() -> bool {
-    super::read("/sys/kernel/mm/transparent_hugepage/enabled").is_some_and(|text| text.contains("[never]"))
-}

@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod memory;
 pub mod notify;
 pub mod resident;
+pub mod tuning;
 
 use std::path::Path;
 

@@ -93,10 +93,11 @@ impl<'a> Reply<'a> {
     }
 
     /// An error, `text` beginning with its code (`ERR …`). Line breaks, which would break the framing, become spaces.
-    pub fn error(&mut self, text: &str) {
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
         self.out.push(b'-');
-        let clean = text.trim_end_matches(['\r', '\n']);
-        self.out.extend(clean.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        let text = text.as_ref();
+        let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        self.out.extend(text[..end].iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
         self.out.extend_from_slice(b"\r\n");
     }
 

@@ -24,7 +24,7 @@ use std::sync::mpsc;
 
 use crate::command::{Facts, Node};
 use crate::config::{Handle, Loaded, Quantity, Settings};
-use crate::host::{self, cpu, kernel, memory, notify};
+use crate::host::{self, cpu, memory, notify, tuning};
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
@@ -166,21 +166,9 @@ fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAd
         "{workers} worker{plural} {pinned}, {driver}, {shards} shards, {} clients at most",
         settings.maxclients
     );
-    let untuned = untuned(&settings);
+    let untuned = tuning::findings();
     if !untuned.is_empty() {
         tracing::info!("not tuned: {}", untuned.join("; "));
     }
     notify::send("READY=1");
-}
-
-/// What of the host holds this server back.
-fn untuned(settings: &Settings) -> Vec<String> {
-    let mut found = Vec::new();
-    if let Some(most) = kernel::longest_backlog().filter(|most| settings.port != 0 && *most < settings.tcp_backlog) {
-        found.push(format!("net.core.somaxconn is {most}, below tcp-backlog {}", settings.tcp_backlog));
-    }
-    if kernel::huge_pages_are_off() {
-        found.push("transparent huge pages are off (madvise is best)".to_owned());
-    }
-    found
 }
