@@ -164,10 +164,11 @@ def same(words, theirs, ours) -> bool:
 
 theirs_port = ours_port + 1
 reference = subprocess.Popen(
-    ["redis-server", "--port", str(theirs_port), "--save", "", "--dir", folder, "--loglevel", "warning"], stdout=subprocess.DEVNULL
+    ["redis-server", "--port", str(theirs_port), "--save", "", "--dir", folder, "--loglevel", "warning"]
 )
 try:
-    for _ in range(200):
+    for _ in range(400):
+        assert reference.poll() is None, "redis-server did not start"
         try:
             socket.create_connection(("127.0.0.1", theirs_port)).close()
             break
