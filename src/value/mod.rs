@@ -3,9 +3,12 @@
 //! Each collection has a compact form for few elements and a proper structure for many. It changes from the first to
 //! the second when it outgrows [`Limits`] (never back), and `encoding()` names the form as Redis would.
 
+pub mod geohash;
+pub mod hyperloglog;
 pub mod item;
 pub mod memory;
 pub mod packed;
+pub(crate) mod sequence;
 #[cfg(test)]
 mod testing;
 
