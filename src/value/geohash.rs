@@ -147,7 +147,7 @@ impl Cell {
                 max: range.min + (f64::from(number.wrapping_add(1)) / cells) * scale,
             }
         };
-        Box { latitude: side(LATITUDES, gather(self.bits)), longitude: side(LONGITUDES, gather(self.bits >> 1)) }
+        Extent { latitude: side(LATITUDES, gather(self.bits)), longitude: side(LONGITUDES, gather(self.bits >> 1)) }
     }
 
     /// The neighbour `east` cells to the east and `north` cells to the north; beyond the last cell comes the first.

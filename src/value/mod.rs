@@ -6,6 +6,7 @@
 pub mod geohash;
 pub mod hyperloglog;
 pub mod item;
+pub mod list;
 pub mod memory;
 pub mod packed;
 pub(crate) mod sequence;

@@ -51,7 +51,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Bytes of the encoded element, without the length that follows it.
-    fn encoded_len(self) -> usize {
+    pub(super) fn encoded_len(self) -> usize {
         match self {
             Entry::Text(text) => match text.len() {
                 0..=0x3f => 1 + text.len(),
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Encodes into exactly [`Self::encoded_len`] bytes.
-    fn encode(self, out: &mut [u8]) {
+    pub(super) fn encode(self, out: &mut [u8]) {
         match self {
             Entry::Text(text) => {
                 let (head, body) = out.split_at_mut(out.len() - text.len());
@@ -104,7 +104,7 @@ impl<'a> Entry<'a> {
 
     /// Decodes the element that starts at `at`, and tells its encoded length. `None` where none starts.
     #[inline]
-    fn decode(bytes: &'a [u8], at: usize) -> Option<(Self, usize)> {
+    pub(super) fn decode(bytes: &'a [u8], at: usize) -> Option<(Self, usize)> {
         let rest = bytes.get(at..)?;
         let (&head, tail) = rest.split_first()?;
         let text = |skip: usize, len: usize| Some((Entry::Text(tail.get(skip..skip + len)?), 1 + skip + len));
@@ -134,7 +134,7 @@ impl<'a> Entry<'a> {
 
 /// Bytes of the length that follows an element of `len` bytes. The bounds are the listpack's.
 #[inline]
-fn back_len(len: usize) -> usize {
+pub(super) fn back_len(len: usize) -> usize {
     match len {
         0..=127 => 1,
         128..=16382 => 2,
@@ -145,7 +145,7 @@ fn back_len(len: usize) -> usize {
 }
 
 /// Writes the length of an element: seven bits a byte, the lowest last, and all but the first marked.
-fn encode_back(mut len: usize, out: &mut [u8]) {
+pub(super) fn encode_back(mut len: usize, out: &mut [u8]) {
     for (index, byte) in out.iter_mut().enumerate().rev() {
         *byte = (len & 0x7f) as u8 | if index > 0 { 0x80 } else { 0 };
         len >>= 7;
@@ -154,7 +154,7 @@ fn encode_back(mut len: usize, out: &mut [u8]) {
 
 /// Reads the length that ends before `end`: the element's, and that of the length itself.
 #[inline]
-fn decode_back(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
+pub(super) fn decode_back(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
     let mut len = 0;
     for index in 0..5 {
         let byte = *bytes.get(end.checked_sub(index + 1)?)?;
