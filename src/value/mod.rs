@@ -10,6 +10,7 @@ pub mod list;
 pub mod memory;
 pub mod packed;
 pub(crate) mod sequence;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 

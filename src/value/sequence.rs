@@ -143,12 +143,17 @@ impl<T: Counted> Tree<T> {
         result
     }
 
-    /// Inserts an item behind the one that [`Seek::Key`] finds, or before it if all keys are above. O(log n).
-    pub(crate) fn insert(&mut self, item: T) {
+    /// Inserts an item at the place of its key, instead of one that has the same key. O(log n).
+    pub(crate) fn insert(&mut self, item: T) -> Option<T> {
         self.edit(Seek::Key(item.key()), |leaf, at| {
-            let above = leaf.get(at.slot).is_none_or(|found| found.key() > item.key());
-            leaf.insert(if above { at.slot } else { at.slot + 1 }, item);
-        });
+            let slot = match leaf.get_mut(at.slot) {
+                Some(found) if found.key() == item.key() => return Some(std::mem::replace(found, item)),
+                Some(found) if found.key() < item.key() => at.slot + 1,
+                _ => at.slot,
+            };
+            leaf.insert(slot, item);
+            None
+        })
     }
 
     /// Appends an item. O(log n).
