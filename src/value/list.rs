@@ -232,7 +232,7 @@ impl List {
             return false;
         }
         match &mut self.0 {
-            Form::Small(chunk) => chunk.replace(index as usize, Entry::of(value)),
+            Form::Small(chunk) => chunk.replace(chunk.offset(index as usize), Entry::of(value)),
             Form::Large(large) => large.set(index, value, limit),
         }
         self.shrink(limit);

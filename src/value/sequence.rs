@@ -53,7 +53,7 @@ pub(crate) struct At {
 }
 
 /// The tree. An empty one owns no memory.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Tree<T: Counted> {
     root: Node<T>,
     totals: Totals,
@@ -81,6 +81,14 @@ struct Totals {
     weight: u64,
     /// Bytes of the nodes and of what the items own.
     memory: usize,
+}
+
+impl<T: Counted + Clone> Clone for Tree<T> {
+    /// Copies the items. The copy's nodes have no room to spare, so that its memory is counted anew.
+    fn clone(&self) -> Self {
+        let root = self.root.clone();
+        Tree { totals: Totals { memory: root.memory(), ..self.totals }, root }
+    }
 }
 
 impl<T: Counted> Default for Tree<T> {
@@ -238,6 +246,16 @@ impl<T: Counted> Node<T> {
         match self {
             Node::Leaf(items) => items.len(),
             Node::Inner(branches) => branches.len(),
+        }
+    }
+
+    /// Bytes that the node, all below and the items own, counted one by one.
+    fn memory(&self) -> usize {
+        match self {
+            Node::Leaf(items) => Totals::of(items).memory,
+            Node::Inner(branches) => {
+                vec_size(branches) + branches.iter().map(|branch| branch.node.memory()).sum::<usize>()
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub use node::Fields;
 pub use read::{Claim, Claimed, Read};
 pub use trim::{Keep, Trim};
 
-use super::memory::{box_size, vec_size};
+use super::memory::vec_size;
 
 /// How large a node may grow before the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Stream {
     max_deleted: StreamId,
     entries_added: u64,
     /// In the order of their names.
-    groups: Vec<Box<Group>>,
+    groups: Vec<Group>,
 }
 
 impl Stream {
@@ -122,7 +122,7 @@ impl Stream {
 
     /// Bytes that the stream owns besides its own size, as the allocator counts them. O(groups).
     pub fn memory(&self) -> usize {
-        let groups: usize = self.groups.iter().map(|group| box_size::<Group>() + group.memory()).sum();
+        let groups: usize = self.groups.iter().map(Group::memory).sum();
         self.log.memory() + vec_size(&self.groups) + groups
     }
 
@@ -250,7 +250,7 @@ impl Stream {
 
     /// The groups in the order of their names.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group> {
-        self.groups.iter().map(|group| &**group)
+        self.groups.iter()
     }
 
     /// A group. O(log groups).
@@ -268,7 +268,7 @@ impl Stream {
     /// Creates a group; `None` if there is one of this name (`BUSYGROUP`). O(groups).
     pub fn create_group(&mut self, name: &[u8], last: StreamId, entries_read: Option<u64>) -> Option<&mut Group> {
         let slot = self.search(name).err()?;
-        self.groups.insert(slot, Box::new(Group::new(name, last, entries_read)));
+        self.groups.insert(slot, Group::new(name, last, entries_read));
         Some(&mut self.groups[slot])
     }
 

@@ -74,25 +74,19 @@ impl Chunk {
 
     /// The entry at an offset, and the bytes that it takes.
     pub(super) fn entry_at(&self, offset: usize) -> Option<(Entry<'_>, usize)> {
-        let (entry, len) = Entry::decode(self.entries(), offset)?;
-        Some((entry, len + back_len(len)))
-    }
-
-    /// Where the entry before an offset begins.
-    pub(super) fn before(&self, offset: usize) -> Option<usize> {
-        let (len, back) = decode_back(self.entries(), offset)?;
-        offset.checked_sub(len + back)
+        entry_at(self.entries(), offset)
     }
 
     /// Where the entry of an index begins; the end for any index beyond. Walks from the nearer end.
     pub(super) fn offset(&self, index: usize) -> usize {
-        let end = self.entries().len();
+        let entries = self.entries();
         let after = self.count().saturating_sub(index);
         if index < after {
-            let walk = (0..index).try_fold(0, |offset, _| Some(offset + self.entry_at(offset)?.1));
-            walk.unwrap_or(end)
+            let walk = (0..index).try_fold(0, |offset, _| Some(offset + entry_bytes(entries, offset)?));
+            walk.unwrap_or(entries.len())
         } else {
-            (0..after).try_fold(end, |offset, _| self.before(offset)).unwrap_or(0)
+            let walk = (0..after).try_fold(entries.len(), |offset, _| entry_before(entries, offset));
+            walk.unwrap_or(0)
         }
     }
 
@@ -129,9 +123,8 @@ impl Chunk {
         }
     }
 
-    /// Puts another entry in the place of one.
-    pub(super) fn replace(&mut self, index: usize, entry: Entry<'_>) {
-        let offset = self.offset(index);
+    /// Puts another entry in the place of the one at an offset.
+    pub(super) fn replace(&mut self, offset: usize, entry: Entry<'_>) {
         if let Some((_, bytes)) = self.entry_at(offset) {
             self.close(offset, bytes);
             self.count -= 1;
@@ -291,5 +284,29 @@ impl Chunk {
             self.bytes = tight;
             self.start = 0;
         }
+    }
+}
+
+/// The entry at an offset among entries, and the bytes that it takes.
+#[inline]
+pub(super) fn entry_at(entries: &[u8], offset: usize) -> Option<(Entry<'_>, usize)> {
+    let (entry, len) = Entry::decode(entries, offset)?;
+    Some((entry, len + back_len(len)))
+}
+
+/// Where the entry before an offset begins.
+#[inline]
+pub(super) fn entry_before(entries: &[u8], offset: usize) -> Option<usize> {
+    let (len, back) = decode_back(entries, offset)?;
+    offset.checked_sub(len + back)
+}
+
+/// The bytes of the entry at an offset: what [`entry_at`] tells, without decoding the short ones, which are most.
+#[inline]
+fn entry_bytes(entries: &[u8], offset: usize) -> Option<usize> {
+    match *entries.get(offset)? {
+        0..=0x7f => Some(2),
+        head @ 0x80..=0xbf => Some(usize::from(head & 0x3f) + 2),
+        _ => entry_at(entries, offset).map(|(_, bytes)| bytes),
     }
 }

@@ -1,6 +1,6 @@
 //! Entries of a list in either direction.
 
-use super::chunk::Chunk;
+use super::chunk::{entry_at, entry_before};
 use super::{Entry, Item, List};
 
 /// Entries of a list, from some index on towards one end. A step is O(1), and O(log n) once a chunk.
@@ -10,21 +10,22 @@ pub struct Iter<'a> {
     back: bool,
     /// Entries before the next one, or, backwards, before the last one returned.
     index: u64,
-    chunk: Option<&'a Chunk>,
-    /// Where in the chunk the next entry begins, or, backwards, ends.
+    /// The entries of the chunk that holds the next one; none at the end.
+    entries: &'a [u8],
+    /// Where among them the next entry begins, or, backwards, ends.
     offset: usize,
 }
 
 impl<'a> Iter<'a> {
     pub(super) fn forward(list: &'a List, index: u64) -> Self {
-        let mut iter = Iter { list, back: false, index, chunk: None, offset: 0 };
+        let mut iter = Iter { list, back: false, index, entries: &[], offset: 0 };
         iter.enter(index);
         iter
     }
 
     pub(super) fn backward(list: &'a List, index: u64) -> Self {
         let index = index.saturating_add(1).min(list.len());
-        let mut iter = Iter { list, back: true, index, chunk: None, offset: 0 };
+        let mut iter = Iter { list, back: true, index, entries: &[], offset: 0 };
         if let Some(last) = index.checked_sub(1) {
             iter.enter(last);
         }
@@ -33,34 +34,34 @@ impl<'a> Iter<'a> {
 
     /// Goes to the chunk that holds the next entry.
     fn enter(&mut self, index: u64) {
-        self.chunk = None;
+        (self.entries, self.offset) = (&[], 0);
         if let Some((chunk, first)) = self.list.chunk(index) {
             let inside = (index - first) as usize + usize::from(self.back);
             self.offset = chunk.offset(inside);
-            self.chunk = Some(chunk);
+            self.entries = chunk.entries();
         }
     }
 
     /// The next entry as it is stored, with its index.
+    #[inline]
     pub(super) fn next_entry(&mut self) -> Option<(u64, Entry<'a>)> {
-        let chunk = self.chunk?;
         if self.back {
-            self.offset = chunk.before(self.offset)?;
-            let (entry, _) = chunk.entry_at(self.offset)?;
+            self.offset = entry_before(self.entries, self.offset)?;
+            let (entry, _) = entry_at(self.entries, self.offset)?;
             self.index -= 1;
             if self.offset == 0 {
                 match self.index.checked_sub(1) {
                     Some(next) => self.enter(next),
-                    None => self.chunk = None,
+                    None => self.entries = &[],
                 }
             }
             return Some((self.index, entry));
         }
-        let (entry, bytes) = chunk.entry_at(self.offset)?;
+        let (entry, bytes) = entry_at(self.entries, self.offset)?;
         let index = self.index;
         self.offset += bytes;
         self.index += 1;
-        if self.offset == chunk.entries().len() {
+        if self.offset == self.entries.len() {
             self.enter(self.index);
         }
         Some((index, entry))
@@ -80,6 +81,7 @@ impl<'a> Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Item<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         self.next_entry().map(|(_, entry)| entry.item())
     }

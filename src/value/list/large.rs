@@ -74,8 +74,12 @@ impl Large {
     /// O(1), O(log chunks) where a chunk is full.
     pub(super) fn push_front(&mut self, value: &[u8], limit: Limit) {
         let entry = Entry::of(value);
-        if self.head.is_empty() && self.body.is_empty() && self.tail.fits(value.len(), limit) {
-            return self.tail.push_front(entry);
+        if self.head.is_empty() {
+            match self.body.pop_front() {
+                Some(chunk) => self.head = chunk,
+                None if self.tail.fits(value.len(), limit) => return self.tail.push_front(entry),
+                None => {}
+            }
         }
         if !self.head.fits(value.len(), limit) {
             self.body.push_front(std::mem::take(&mut self.head));
@@ -86,8 +90,12 @@ impl Large {
     /// O(1), O(log chunks) where a chunk is full.
     pub(super) fn push_back(&mut self, value: &[u8], limit: Limit) {
         let entry = Entry::of(value);
-        if self.tail.is_empty() && self.body.is_empty() && !self.head.is_empty() && self.head.fits(value.len(), limit) {
-            return self.head.push_back(entry);
+        if self.tail.is_empty() {
+            match self.body.pop_back() {
+                Some(chunk) => self.tail = chunk,
+                None if self.head.fits(value.len(), limit) => return self.head.push_back(entry),
+                None => {}
+            }
         }
         if !self.tail.fits(value.len(), limit) {
             self.body.push_back(std::mem::take(&mut self.tail));
@@ -170,11 +178,12 @@ impl Large {
     pub(super) fn set(&mut self, index: u64, value: &[u8], limit: Limit) {
         let entry = Entry::of(value);
         let replaced = self.edit(index, limit, |chunk, at| {
-            let old = chunk.entry_at(chunk.offset(at)).map_or(0, |(_, bytes)| bytes);
+            let offset = chunk.offset(at);
+            let old = chunk.entry_at(offset).map_or(0, |(_, bytes)| bytes);
             let size = chunk.size() - old + value.len() + 8;
             let fits = chunk.count() == 1 || size <= chunk.size() || !limit.exceeded(size, chunk.count());
             if fits {
-                chunk.replace(at, entry);
+                chunk.replace(offset, entry);
             }
             (fits, NONE)
         });

@@ -100,6 +100,7 @@ fn it_agrees_with_a_sorted_array() {
         }
         if step % 97 == 0 {
             tree.audit();
+            tree.clone().audit();
             assert!(tree.iter().eq(&model));
             assert!(tree.range(key).eq(model.iter().filter(|item| item.key >= key)));
             let mut rank = 0;

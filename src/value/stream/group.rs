@@ -94,7 +94,7 @@ impl Consumer {
 }
 
 /// A consumer group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Group {
     name: Box<[u8]>,
     /// The last entry that was delivered to a consumer of the group.
@@ -109,6 +109,24 @@ pub struct Group {
     free: Vec<u32>,
     /// Bytes of all consumers' names and pending IDs.
     consumers_memory: usize,
+}
+
+impl Clone for Group {
+    /// Copies the group. The copy has no room to spare, so that its memory is counted anew.
+    fn clone(&self) -> Self {
+        let consumers = self.consumers.clone();
+        let consumers_memory = consumers.iter().flatten().map(Consumer::memory).sum();
+        Group {
+            name: self.name.clone(),
+            last_delivered: self.last_delivered,
+            entries_read: self.entries_read,
+            pending: self.pending.clone(),
+            consumers,
+            order: self.order.clone(),
+            free: self.free.clone(),
+            consumers_memory,
+        }
+    }
 }
 
 impl Group {

@@ -302,11 +302,17 @@ fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Reads a number, and tells where the next byte is.
-#[inline]
+#[inline(always)]
 fn take_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    match *bytes.get(at)? {
+        byte @ 0..0x80 => Some((u64::from(byte), at + 1)),
+        _ => take_long_number(bytes, at),
+    }
+}
+
+fn take_long_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let mut number = 0;
-    for index in 0..10 {
-        let byte = *bytes.get(at + index)?;
+    for (index, byte) in bytes.get(at..)?.iter().take(10).enumerate() {
         number |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             return Some((number, at + index + 1));
