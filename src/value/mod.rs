@@ -3,9 +3,11 @@
 //! Each collection has a compact form for few elements and a proper structure for many. It changes from the first to
 //! the second when it outgrows [`Limits`] (never back), and `encoding()` names the form as Redis would.
 
+mod arena;
 pub mod item;
 pub mod memory;
 pub mod packed;
+mod table;
 #[cfg(test)]
 mod testing;
 
