@@ -1,9 +1,9 @@
 use super::*;
 use crate::value::testing::Random;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What an owner does with a sparse page.
-fn settle(arena: &mut Arena, model: &mut HashMap<Handle, (Vec<u8>, bool)>) {
+fn settle(arena: &mut Arena, model: &mut BTreeMap<Handle, (Vec<u8>, bool)>) {
     while let Some(page) = arena.sparse() {
         for old in arena.live(page) {
             let new = arena.duplicate(old).unwrap();
@@ -16,7 +16,7 @@ fn settle(arena: &mut Arena, model: &mut HashMap<Handle, (Vec<u8>, bool)>) {
     }
 }
 
-fn live(model: &HashMap<Handle, (Vec<u8>, bool)>) -> usize {
+fn live(model: &BTreeMap<Handle, (Vec<u8>, bool)>) -> usize {
     model.values().map(|(bytes, _)| bytes.len() + 6).sum()
 }
 
@@ -25,14 +25,14 @@ fn behaves_as_a_map() {
     for seed in 0..12 {
         let mut random = Random(seed);
         let mut arena = Arena::new();
-        let mut model = HashMap::<Handle, (Vec<u8>, bool)>::new();
+        let mut model = BTreeMap::<Handle, (Vec<u8>, bool)>::new();
         let longest = [12, 40, 3000][seed as usize % 3];
         for round in 0..8000 {
             // Growing, then shrinking, then around one size.
             let grow = [9, 2, 5][round / 2700 % 3];
             let marked = random.below(2) == 0;
             let text = random.text(longest);
-            let handle = model.keys().next().copied();
+            let handle = model.range(Handle(random.bits() as u32 >> 12)..).next().map(|(handle, _)| *handle);
             match (random.below(10) < grow, handle) {
                 (true, Some(old)) if random.below(3) == 0 => {
                     let (a, b) = text.split_at(text.len() / 2);
@@ -57,7 +57,7 @@ fn behaves_as_a_map() {
             }
         }
         let handles: Vec<_> = model.keys().copied().collect();
-        assert!(arena.page_bytes <= live(&model) * 3 + 4096, "{arena:?} for {}", live(&model));
+        assert!(arena.page_bytes <= live(&model) * 3 + PAGE, "{arena:?} for {}", live(&model));
         for handle in handles {
             arena.get_mut(handle).fill(1);
             arena.remove(handle);
@@ -70,7 +70,7 @@ fn behaves_as_a_map() {
 fn memory_follows_the_content() {
     let mut random = Random(7);
     let mut arena = Arena::new();
-    let mut model = HashMap::new();
+    let mut model = BTreeMap::new();
     for index in 0..100_000u32 {
         let text = format!("{index:010}").into_bytes();
         model.insert(arena.insert(&[&text], false).unwrap(), (text, false));

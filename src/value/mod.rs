@@ -7,6 +7,8 @@ mod arena;
 pub mod item;
 pub mod memory;
 pub mod packed;
+pub mod scores;
+pub mod sorted_set;
 mod table;
 #[cfg(test)]
 mod testing;
