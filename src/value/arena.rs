@@ -227,20 +227,31 @@ impl Arena {
         }
         self.vacate(handle);
         self.list(handle);
-        let (index, live_bytes, page_bytes) = (handle.page(), self.live_bytes, self.page_bytes);
-        let page = &self.pages[index as usize];
-        let live = usize::from(page.live);
-        if live == 0 {
+        let index = handle.page();
+        if self.pages.get(index as usize).is_some_and(|page| page.live == 0) {
             self.release(index);
-        } else if index != self.tail && live * 8 <= page.bytes.len() * 3 && live_bytes * 8 <= page_bytes * 5 {
+        } else if self.is_sparse(index) {
             self.sparse = Some(index);
         }
     }
 
+    /// Whether little is left in a page, and moving it pays: there is room in others.
+    fn is_sparse(&self, index: u32) -> bool {
+        let Some(page) = self.pages.get(index as usize) else { return false };
+        let live = usize::from(page.live);
+        let little = live > 0 && live * 8 <= page.bytes.len() * 3;
+        little && index != self.tail && self.live_bytes * 8 <= self.page_bytes * 5
+    }
+
+    /// All pages that [`Self::sparse`] would tell, for an owner that removed many elements before asking. O(pages).
+    pub(super) fn all_sparse(&mut self) -> Vec<u32> {
+        self.sparse = None;
+        (0..self.pages.len() as u32).filter(|page| self.is_sparse(*page)).collect()
+    }
+
     /// A page whose elements should be moved, each only once told. The owner asks after each removal. O(1).
     pub(super) fn sparse(&mut self) -> Option<u32> {
-        let index = self.sparse.take()?;
-        self.pages.get(index as usize).filter(|page| page.live > 0 && index != self.tail).map(|_| index)
+        self.sparse.take().filter(|page| self.is_sparse(*page))
     }
 
     /// The elements of a sparse page, whose free slots are not used any more from now on. O(slots).

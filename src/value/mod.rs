@@ -4,14 +4,19 @@
 //! the second when it outgrows [`Limits`] (never back), and `encoding()` names the form as Redis would.
 
 mod arena;
+pub mod hash;
+pub mod intset;
 pub mod item;
 pub mod memory;
+mod node;
 pub mod packed;
 pub mod scores;
+pub mod set;
 pub mod sorted_set;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tree;
 
 use std::fmt;
 

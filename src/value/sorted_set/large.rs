@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::node::Key;
-use super::tree::{self, Tree};
 use crate::value::Full;
 use crate::value::arena::{Arena, Handle};
+use crate::value::node::Key;
 use crate::value::scores::{LexRange, Score, ScoreRange};
 use crate::value::table::{Table, hash};
+use crate::value::tree::{self, Tree};
 
 /// Bytes of the score in front of a member.
 const SCORE: usize = 8;
@@ -166,12 +166,6 @@ impl Large {
 
     pub(super) fn scan(&self, cursor: u64, mut visit: impl FnMut(&[u8], Score)) -> u64 {
         self.table.scan(cursor, |handle| visit(member(&self.arena, handle), score(&self.arena, handle)))
-    }
-}
-
-impl std::fmt::Debug for Tree {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tree({})", self.len())
     }
 }
 

@@ -1,9 +1,7 @@
 //! Sorted sets: members with scores, ordered by score and, where scores are equal, by the bytes of the member.
 
 mod large;
-mod node;
 mod small;
-mod tree;
 
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
-//! The nodes of the tree that orders a sorted set.
+//! The nodes of a tree.
 //!
 //! A leaf is 768 bytes, an inner node 1024: classes of the allocator.
 
-use crate::value::arena::Handle;
-use crate::value::memory::{box_size, vec_size};
-use crate::value::scores::Score;
+use super::arena::Handle;
+use super::memory::{box_size, vec_size};
+use super::scores::Score;
 
 /// Keys of a leaf.
 pub(super) const LEAF: usize = 63;

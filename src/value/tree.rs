@@ -1,11 +1,11 @@
-//! The order of a large sorted set: a B+ tree whose inner nodes count the keys below each child, so that ranks are
-//! found and followed in O(log n).
+//! An order of elements of an arena by a score (a sorted set's, or the time at which a field of a hash expires): a B+
+//! tree whose inner nodes count the keys below each child, so that ranks are found and followed in O(log n).
 //!
 //! The tree holds scores and handles. What a handle's member is, the callers' predicates know: each search takes one
 //! that is true of the keys before a place.
 
+use super::arena::Handle;
 use super::node::{Child, Inner, Key, Leaf, NIL, Node, Nodes};
-use crate::value::arena::Handle;
 
 /// Ordered keys.
 #[derive(Clone)]
@@ -276,6 +276,12 @@ impl Tree {
             leaf.set(place, new);
         }
         fits
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tree({})", self.len())
     }
 }
 
