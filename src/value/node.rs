@@ -67,20 +67,53 @@ pub(super) trait Node: Clone {
     /// Moves what follows `index` to the end of `to`, which has room.
     fn split_off(&mut self, index: usize, to: &mut Self);
 
-    /// How many keys the predicate is true of. It is of the first ones, if of any.
+    /// The scores of the keys.
+    fn scores(&self) -> &[Score];
+
+    /// How many keys the bound lies behind.
     #[inline]
-    fn partition(&self, before: impl Fn(Key) -> bool) -> usize {
-        let (mut base, mut size) = (0, self.len());
-        if size == 0 {
-            return 0;
+    fn partition(&self, bound: &Bound<impl Fn(Key) -> bool>) -> usize {
+        let (mut base, mut end) = (0, self.len());
+        if let Some(score) = bound.score {
+            base = count(self.scores(), |other| other < score);
+            if self.scores().get(base) != Some(&score) {
+                return base;
+            }
+            end = count(self.scores(), |other| other <= score);
         }
-        while size > 1 {
-            let half = size / 2;
-            base += if before(self.key(base + half - 1)) { half } else { 0 };
-            size -= half;
+        while base < end {
+            let middle = base + (end - base) / 2;
+            if (bound.before)(self.key(middle)) {
+                base = middle + 1;
+            } else {
+                end = middle;
+            }
         }
-        base + usize::from(before(self.key(base)))
+        base
     }
+}
+
+/// A place in the order of keys.
+#[derive(Clone, Copy)]
+pub(super) struct Bound<F> {
+    /// The score at the place, if it tells all keys of other scores apart: they are compared without asking `before`.
+    pub(super) score: Option<Score>,
+    /// True of the keys before the place.
+    pub(super) before: F,
+}
+
+/// Scores in a cache line.
+const LINE: usize = 8;
+
+/// How many of the ascending scores the predicate is true of.
+///
+/// Asks for the first score of each cache line, then for those of one line: the lines are fetched side by side, where a
+/// binary search would wait for one after the other.
+#[inline]
+fn count(scores: &[Score], before: impl Fn(Score) -> bool) -> usize {
+    let lines = scores.iter().skip(LINE).step_by(LINE).map(|score| usize::from(before(*score))).sum::<usize>();
+    let line = scores.get(lines * LINE..).unwrap_or_default().iter().take(LINE);
+    lines * LINE + line.map(|score| usize::from(before(*score))).sum::<usize>()
 }
 
 fn open_gap<T: Copy>(items: &mut [T], index: usize, len: usize, item: T) {
@@ -113,6 +146,11 @@ impl Node for Leaf {
     #[inline]
     fn get(&self, index: usize) -> Key {
         self.key(index)
+    }
+
+    #[inline]
+    fn scores(&self) -> &[Score] {
+        &self.scores[..self.len()]
     }
 
     fn insert(&mut self, index: usize, key: Key) {
@@ -169,6 +207,11 @@ impl Node for Inner {
         Child { node: self.children[index], least: self.key(index), count: self.counts[index] }
     }
 
+    #[inline]
+    fn scores(&self) -> &[Score] {
+        &self.scores[..self.len()]
+    }
+
     fn insert(&mut self, index: usize, child: Child) {
         let len = self.len();
         open_gap(&mut self.scores, index, len, child.least.score);
@@ -199,11 +242,12 @@ impl Node for Inner {
 }
 
 impl Inner {
-    /// The child whose keys surround what the predicate is true of, and how many keys lie before that child.
+    /// The child whose keys surround the bound, and how many keys lie before that child.
     #[inline]
-    pub(super) fn descend(&self, before: impl Fn(Key) -> bool) -> (usize, usize) {
-        let index = self.partition(before).saturating_sub(1);
-        (index, self.counts[..index].iter().map(|count| *count as usize).sum())
+    pub(super) fn descend(&self, bound: &Bound<impl Fn(Key) -> bool>) -> (usize, usize) {
+        let index = self.partition(bound).saturating_sub(1);
+        // There are fewer than 2^32 keys in all.
+        (index, self.counts[..index].iter().sum::<u32>() as usize)
     }
 
     /// The child that holds the key with this rank, and the rank inside it. The last child for a rank too large.

@@ -79,6 +79,7 @@ const HIGH: u128 = LOW << 7;
 /// Buckets in chunks: growing copies nothing.
 #[derive(Clone, Default)]
 struct Buckets {
+    #[expect(clippy::vec_box, reason = "a chunk must stay where it is when their number grows")]
     chunks: Vec<Box<[Bucket; CHUNK]>>,
     len: usize,
 }
@@ -298,7 +299,7 @@ impl Table {
         // bits that are not random need the bound.
         for _ in 0..64 * self.longest.max(1) {
             let bits = bits();
-            let below = |bits: u64, end: usize| (u128::from(bits) * end as u128 >> 32) as usize;
+            let below = |bits: u64, end: usize| ((u128::from(bits) * end as u128) >> 32) as usize;
             let mut slot = below(bits >> 32, self.longest);
             let mut place = Some(Place::Primary(below(bits & u64::from(u32::MAX), self.primary.len)));
             while let Some(at) = place {
@@ -463,5 +464,6 @@ impl Iterator for Iter<'_> {
 impl ExactSizeIterator for Iter<'_> {}
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "table_tests.rs"]
 mod tests;

@@ -1,11 +1,10 @@
 //! An order of elements of an arena by a score (a sorted set's, or the time at which a field of a hash expires): a B+
 //! tree whose inner nodes count the keys below each child, so that ranks are found and followed in O(log n).
 //!
-//! The tree holds scores and handles. What a handle's member is, the callers' predicates know: each search takes one
-//! that is true of the keys before a place.
+//! The tree holds scores and handles. What a handle's member is, the callers' bounds know.
 
 use super::arena::Handle;
-use super::node::{Child, Inner, Key, Leaf, NIL, Node, Nodes};
+use super::node::{Bound, Child, Inner, Key, Leaf, NIL, Node, Nodes};
 
 /// Ordered keys.
 #[derive(Clone)]
@@ -16,6 +15,39 @@ pub(super) struct Tree {
     /// Levels of inner nodes.
     height: u32,
     len: usize,
+}
+
+/// How to find a key that is to be removed.
+trait Place {
+    /// The child to go on in.
+    fn child(&mut self, inner: &Inner) -> usize;
+    /// The index of the key.
+    fn key(&mut self, leaf: &Leaf) -> Option<usize>;
+}
+
+/// By its rank below a node.
+struct Rank(usize);
+
+impl Place for Rank {
+    fn child(&mut self, inner: &Inner) -> usize {
+        let (index, rest) = inner.select(self.0);
+        self.0 = rest;
+        index
+    }
+
+    fn key(&mut self, _: &Leaf) -> Option<usize> {
+        Some(self.0)
+    }
+}
+
+impl<F: Fn(Key) -> bool> Place for Bound<F> {
+    fn child(&mut self, inner: &Inner) -> usize {
+        inner.partition(self).saturating_sub(1)
+    }
+
+    fn key(&mut self, leaf: &Leaf) -> Option<usize> {
+        leaf.partition(self).checked_sub(1)
+    }
 }
 
 /// Whether a node is the first or last of its level.
@@ -43,26 +75,26 @@ impl Tree {
         self.leaves.memory() + self.inners.memory()
     }
 
-    /// How many keys the predicate is true of; these are the first ones. O(log n).
-    pub(super) fn rank(&self, before: impl Fn(Key) -> bool) -> usize {
+    /// How many keys the bound lies behind. O(log n).
+    pub(super) fn rank(&self, bound: Bound<impl Fn(Key) -> bool>) -> usize {
         let (mut node, mut rank) = (self.root, 0);
         for _ in 0..self.height {
             let inner = self.inners.get(node);
-            let (index, skipped) = inner.descend(&before);
+            let (index, skipped) = inner.descend(&bound);
             node = inner.get(index).node;
             rank += skipped;
         }
-        rank + self.leaves.get(node).partition(before)
+        rank + self.leaves.get(node).partition(&bound)
     }
 
-    /// Leaf and place of the last key that the predicate is true of. O(log n).
-    fn last_of(&self, at_most: impl Fn(Key) -> bool) -> Option<(u32, usize)> {
+    /// Leaf and place of the last key before the bound. O(log n).
+    fn last_of(&self, bound: &Bound<impl Fn(Key) -> bool>) -> Option<(u32, usize)> {
         let mut node = self.root;
         for _ in 0..self.height {
             let inner = self.inners.get(node);
-            node = inner.get(inner.partition(&at_most).saturating_sub(1)).node;
+            node = inner.get(inner.partition(bound).saturating_sub(1)).node;
         }
-        Some((node, self.leaves.get(node).partition(at_most).checked_sub(1)?))
+        Some((node, self.leaves.get(node).partition(bound).checked_sub(1)?))
     }
 
     /// Leaf and place of the key with a rank. O(log n).
@@ -89,10 +121,10 @@ impl Tree {
         Iter { tree: self, front: None, back: None, start, end }
     }
 
-    /// Inserts a key that is not in the tree, behind those that the predicate is true of. O(log n).
-    pub(super) fn insert(&mut self, key: Key, before: impl Fn(Key) -> bool) {
+    /// Inserts a key that is not in the tree, at the bound. O(log n).
+    pub(super) fn insert(&mut self, key: Key, bound: Bound<impl Fn(Key) -> bool>) {
         let edges = Edges { first: true, last: true };
-        let sibling = self.insert_under(self.root, self.height, edges, key, &before);
+        let sibling = self.insert_under(self.root, self.height, edges, key, &bound);
         self.len += 1;
         if let Some(sibling) = sibling {
             let least = self.least(self.root, self.height);
@@ -112,17 +144,17 @@ impl Tree {
         height: u32,
         edges: Edges,
         key: Key,
-        before: &impl Fn(Key) -> bool,
+        bound: &Bound<impl Fn(Key) -> bool>,
     ) -> Option<Child> {
         if height == 0 {
-            return self.insert_into_leaf(node, edges, key, before);
+            return self.insert_into_leaf(node, edges, key, bound);
         }
         let inner = self.inners.get(node);
-        let following = inner.partition(before);
+        let following = inner.partition(bound);
         let index = following.saturating_sub(1);
         let child = inner.get(index);
         let below = Edges { first: edges.first && index == 0, last: edges.last && index + 1 == inner.len() };
-        let sibling = self.insert_under(child.node, height - 1, below, key, before);
+        let sibling = self.insert_under(child.node, height - 1, below, key, bound);
         let inner = self.inners.get_mut(node);
         if following == 0 {
             inner.set_least(0, key);
@@ -133,9 +165,15 @@ impl Tree {
         Some(Child { node: right, least: right_inner.key(0), count: right_inner.total() })
     }
 
-    fn insert_into_leaf(&mut self, node: u32, edges: Edges, key: Key, before: &impl Fn(Key) -> bool) -> Option<Child> {
+    fn insert_into_leaf(
+        &mut self,
+        node: u32,
+        edges: Edges,
+        key: Key,
+        bound: &Bound<impl Fn(Key) -> bool>,
+    ) -> Option<Child> {
         let leaf = self.leaves.get(node);
-        let (index, next) = (leaf.partition(before), leaf.next);
+        let (index, next) = (leaf.partition(bound), leaf.next);
         let right = insert_or_split(&mut self.leaves, node, index, key, edges, 0)?;
         self.leaves.get_mut(node).next = right;
         if next != NIL {
@@ -152,16 +190,24 @@ impl Tree {
 
     /// Removes the key with a rank. O(log n).
     pub(super) fn remove(&mut self, rank: usize) -> Option<Key> {
-        if rank >= self.len {
-            return None;
+        (rank < self.len).then(|| self.remove_at(Rank(rank)))?
+    }
+
+    /// Removes the last key before the bound. O(log n).
+    pub(super) fn remove_last_of(&mut self, bound: Bound<impl Fn(Key) -> bool>) -> Option<Key> {
+        self.remove_at(bound)
+    }
+
+    fn remove_at(&mut self, place: impl Place) -> Option<Key> {
+        if self.len == 1 && self.height > 0 {
+            let key = self.get(0)?;
+            self.insert_only(key);
         }
-        if self.len == 1 {
-            let key = self.get(0);
-            *self = Tree::new();
-            return key;
-        }
-        let key = self.remove_under(self.root, self.height, rank);
+        let key = self.remove_under(self.root, self.height, place)?;
         self.len -= 1;
+        if self.len == 0 {
+            *self = Tree::new();
+        }
         while self.height > 0 && self.inners.get(self.root).len() == 1 {
             let only = self.inners.get(self.root).get(0).node;
             self.inners.remove(self.root);
@@ -170,20 +216,28 @@ impl Tree {
         Some(key)
     }
 
-    fn remove_under(&mut self, node: u32, height: u32, rank: usize) -> Key {
+    /// Makes a tree of one key as low as it can be, so that no node below the root gets empty for good.
+    fn insert_only(&mut self, key: Key) {
+        *self = Tree::new();
+        self.leaves.get_mut(self.root).insert(0, key);
+        self.len = 1;
+    }
+
+    fn remove_under(&mut self, node: u32, height: u32, mut place: impl Place) -> Option<Key> {
         if height == 0 {
             let leaf = self.leaves.get_mut(node);
-            let key = leaf.key(rank);
-            leaf.remove(rank);
-            return key;
+            let index = place.key(leaf).filter(|index| *index < leaf.len())?;
+            let key = leaf.key(index);
+            leaf.remove(index);
+            return Some(key);
         }
-        let (index, rest) = self.inners.get(node).select(rank);
+        let index = place.child(self.inners.get(node));
         let child = self.inners.get(node).get(index);
-        let key = self.remove_under(child.node, height - 1, rest);
+        let key = self.remove_under(child.node, height - 1, place)?;
         if child.count == 1 {
             self.inners.get_mut(node).remove(index);
             self.remove_node(child.node, height - 1);
-            return key;
+            return Some(key);
         }
         let least = self.least(child.node, height - 1);
         let inner = self.inners.get_mut(node);
@@ -196,7 +250,7 @@ impl Tree {
         if len < most / 3 {
             self.refill(node, height, index);
         }
-        key
+        Some(key)
     }
 
     fn remove_node(&mut self, node: u32, height: u32) {
@@ -248,14 +302,14 @@ impl Tree {
         inner.set_least(index, least);
     }
 
-    /// Renames the last key that the predicate is true of: its element has moved. O(log n).
-    pub(super) fn rename(&mut self, new: Handle, at_most: impl Fn(Key) -> bool) {
-        let Some((leaf, place)) = self.last_of(&at_most) else { return };
+    /// Renames the last key before the bound: its element has moved. O(log n).
+    pub(super) fn rename(&mut self, new: Handle, bound: Bound<impl Fn(Key) -> bool>) {
+        let Some((leaf, place)) = self.last_of(&bound) else { return };
         let key = self.leaves.get(leaf).key(place);
         let mut node = self.root;
         for _ in 0..self.height {
             let inner = self.inners.get_mut(node);
-            let index = inner.partition(&at_most).saturating_sub(1);
+            let index = inner.partition(&bound).saturating_sub(1);
             if inner.key(index) == key {
                 inner.set_least(index, Key { item: new, ..key });
             }
@@ -264,14 +318,21 @@ impl Tree {
         self.leaves.get_mut(leaf).set(place, Key { item: new, ..key });
     }
 
-    /// Gives another score to the last key that `at_most` is true of, if that leaves it between its neighbours in its
-    /// leaf: `fits` compares a neighbour with the new key. Else changes nothing and returns false. O(log n).
-    pub(super) fn adjust(&mut self, new: Key, at_most: impl Fn(Key) -> bool, before_new: impl Fn(Key) -> bool) -> bool {
-        let Some((number, place)) = self.last_of(at_most) else { return false };
+    /// Gives another score to the last key before `old`, if that leaves it between its neighbours in its
+    /// leaf, by the bound of the new key. Else changes nothing and returns false. O(log n).
+    pub(super) fn adjust(
+        &mut self,
+        new: Key,
+        old: Bound<impl Fn(Key) -> bool>,
+        bound: Bound<impl Fn(Key) -> bool>,
+    ) -> bool {
+        let Some((number, place)) = self.last_of(&old) else { return false };
         let leaf = self.leaves.get_mut(number);
         // The first key of a leaf is known to the nodes above; it takes the long way.
-        let fits =
-            place > 0 && place + 1 < leaf.len() && before_new(leaf.key(place - 1)) && !before_new(leaf.key(place + 1));
+        let fits = place > 0
+            && place + 1 < leaf.len()
+            && (bound.before)(leaf.key(place - 1))
+            && !(bound.before)(leaf.key(place + 1));
         if fits {
             leaf.set(place, new);
         }
@@ -400,5 +461,6 @@ impl DoubleEndedIterator for Iter<'_> {
 impl ExactSizeIterator for Iter<'_> {}
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "tree_tests.rs"]
 mod tests;

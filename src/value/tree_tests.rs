@@ -10,6 +10,11 @@ fn pair(key: Key) -> (i64, u32) {
     (key.score.value() as i64, key.item.0)
 }
 
+/// A bound, with its score or without.
+fn bound<F: Fn((i64, u32)) -> bool>(score: Option<i64>, before: F) -> Bound<impl Fn(Key) -> bool> {
+    Bound { score: score.map(|value| key(value, 0).score), before: move |key| before(pair(key)) }
+}
+
 impl Tree {
     /// Checks all that a node says about those below, and the links of the leaves.
     fn check(&self) {
@@ -43,7 +48,7 @@ impl Tree {
 fn insert(tree: &mut Tree, model: &mut Vec<(i64, u32)>, new: (i64, u32)) {
     if let Err(index) = model.binary_search(&new) {
         model.insert(index, new);
-        tree.insert(key(new.0, new.1), |other| pair(other) < new);
+        tree.insert(key(new.0, new.1), bound(Some(new.0), |other| other < new));
     }
 }
 
@@ -68,7 +73,13 @@ fn behaves_as_a_sorted_vector() {
                     1 => model.len() - 1,
                     _ => random.below(model.len()),
                 };
-                assert_eq!(tree.remove(rank).map(pair), Some(model.remove(rank)));
+                let old = model.remove(rank);
+                let removed = match round % 3 {
+                    0 => tree.remove(rank),
+                    1 => tree.remove_last_of(bound(Some(old.0), |other| other <= old)),
+                    _ => tree.remove_last_of(bound(None, |other| other <= old)),
+                };
+                assert_eq!(removed.map(pair), Some(old));
             }
             assert_eq!(tree.len(), model.len());
             if round % 500 == 0 {
@@ -80,6 +91,7 @@ fn behaves_as_a_sorted_vector() {
             assert_eq!(tree.remove(rank).map(pair), Some(model.remove(rank)));
         }
         compare(&tree, &model, &mut random);
+        assert_eq!((tree.remove(0), tree.remove_last_of(bound(None, |_| true)), tree.get(0)), (None, None, None));
     }
 }
 
@@ -102,8 +114,10 @@ fn compare(tree: &Tree, model: &[(i64, u32)], random: &mut Random) {
             }
         }
         assert_eq!(tree.get(start).map(pair), model.get(start).copied());
-        let bound = (random.below(100_000) as i64, 0);
-        assert_eq!(tree.rank(|key| pair(key) < bound), model.partition_point(|other| *other < bound));
+        let end = (random.below(100_000) as i64, 0);
+        let rank = model.partition_point(|other| *other < end);
+        assert_eq!(tree.rank(bound(Some(end.0), |other| other < end)), rank);
+        assert_eq!(tree.rank(bound(None, |other| other < end)), rank);
     }
 }
 
@@ -120,13 +134,17 @@ fn keys_are_renamed_and_adjusted_in_their_place() {
             let old = model[rank];
             if random.below(2) == 0 {
                 let new = (old.0, old.1 / 10 * 10 + random.below(10) as u32);
-                tree.rename(Handle(new.1), |key| pair(key) <= old);
+                tree.rename(Handle(new.1), bound(Some(old.0), |other| other <= old));
                 model[rank] = new;
                 continue;
             }
             let new = (old.0 + random.below(40) as i64 - 20, old.1);
             let between = rank > 0 && model[rank - 1] < new && model.get(rank + 1).is_some_and(|next| new < *next);
-            let done = tree.adjust(key(new.0, new.1), |key| pair(key) <= old, |key| pair(key) < new);
+            let done = tree.adjust(
+                key(new.0, new.1),
+                bound(Some(old.0), |other| other <= old),
+                bound(Some(new.0), |other| other < new),
+            );
             assert!(between || !done);
             if done {
                 model[rank] = new;
@@ -142,7 +160,7 @@ fn keys_in_order_fill_their_nodes() {
         let mut tree = Tree::new();
         for index in 0..100_000 {
             let new = (sign * index, 0);
-            tree.insert(key(new.0, new.1), |other| pair(other) < new);
+            tree.insert(key(new.0, new.1), bound(Some(new.0), |other| other < new));
         }
         tree.check();
         assert!(tree.memory() < 100_000 * 13, "{} bytes", tree.memory());

@@ -4,7 +4,7 @@
 use super::{Expiry, Field, Millis};
 use crate::value::arena::{Arena, Handle};
 use crate::value::memory::box_size;
-use crate::value::node::Key;
+use crate::value::node::{Bound, Key};
 use crate::value::scores::Score;
 use crate::value::table::{self, Table, hash};
 use crate::value::tree::Tree;
@@ -163,12 +163,12 @@ impl Large {
         }
         if let (Some((handle, time)), Some(times)) = (old, &mut self.times) {
             let gone = key(time, handle);
-            times.remove(times.rank(|key| order(key) < order(gone)));
+            times.remove_last_of(Bound { score: Some(gone.score), before: |key| order(key) <= order(gone) });
         }
         if let Some((handle, time)) = new {
             let added = key(time, handle);
             let times = self.times.get_or_insert_with(|| Box::new(Tree::new()));
-            times.insert(added, |key| order(key) < order(added));
+            times.insert(added, Bound { score: Some(added.score), before: |key| order(key) < order(added) });
         }
         self.times.take_if(|times| times.len() == 0);
     }

@@ -98,7 +98,7 @@ impl<const STRIDE: usize> Fields<STRIDE> {
     }
 
     pub(super) fn random(&self, mut bits: impl FnMut() -> u64) -> Option<Field<'_>> {
-        let index = (u128::from(bits()) * self.len() as u128 >> 64) as usize;
+        let index = ((u128::from(bits()) * self.len() as u128) >> 64) as usize;
         self.read(self.0.position(index * STRIDE)?)
     }
 

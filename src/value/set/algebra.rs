@@ -25,7 +25,7 @@ pub fn union(sets: &[&Set], limits: SetLimits) -> Result<Set, Full> {
 
 /// Visits the members of the first set that are in none of the others. O(n m) for m sets, the first of n members, or
 /// O(n) for n members in all, whichever is likely to be less.
-pub fn difference(first: &Set, others: &[&Set], mut visit: impl FnMut(Item<'_>)) {
+pub fn difference(first: &Set, others: &[&Set], visit: impl FnMut(Item<'_>)) {
     let mut others: Vec<_> = others.iter().filter(|set| !set.is_empty()).copied().collect();
     let all = others.iter().fold(first.len(), |sum, set| sum.saturating_add(set.len()));
     // Asking for members stops at the first set that has one, so half of the sets are asked.
@@ -41,5 +41,5 @@ pub fn difference(first: &Set, others: &[&Set], mut visit: impl FnMut(Item<'_>))
         }
         set.iter().for_each(|member| _ = rest.remove(&member));
     }
-    rest.iter().for_each(|member| visit(member));
+    rest.iter().for_each(visit);
 }

@@ -266,7 +266,7 @@ fn find(packed: &Packed, member: &[u8]) -> Option<packed::Position> {
 
 /// A number below `end`, as uniform as 64 random bits allow.
 fn below(bits: u64, end: usize) -> usize {
-    (u128::from(bits) * end as u128 >> 64) as usize
+    ((u128::from(bits) * end as u128) >> 64) as usize
 }
 
 /// Members of a set.
@@ -298,4 +298,5 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::value::Full;
 use crate::value::arena::{Arena, Handle};
-use crate::value::node::Key;
+use crate::value::node::{Bound, Key};
 use crate::value::scores::{LexRange, Score, ScoreRange};
 use crate::value::table::{Table, hash};
 use crate::value::tree::{self, Tree};
@@ -30,16 +30,27 @@ fn score(arena: &Arena, handle: Handle) -> Score {
     Score::new(f64::from_le_bytes(bytes)).unwrap_or_default()
 }
 
-/// True of the keys before a score and member. Members are read only where scores are equal.
+/// Before a score and member. Members are read only where scores are equal, and not that of `own`, the handle of the
+/// member itself if it is in the set.
 #[inline]
-fn before<'a>(arena: &'a Arena, score: Score, text: &'a [u8]) -> impl Fn(Key) -> bool + use<'a> {
-    move |key| key.score < score || key.score == score && member(arena, key.item) < text
+fn before<'a>(
+    arena: &'a Arena,
+    score: Score,
+    text: &'a [u8],
+    own: Option<Handle>,
+) -> Bound<impl Fn(Key) -> bool + use<'a>> {
+    let before = move |key: Key| {
+        key.score < score || key.score == score && Some(key.item) != own && member(arena, key.item) < text
+    };
+    Bound { score: Some(score), before }
 }
 
-/// Likewise, and of the key itself.
+/// Behind a score and member in the set.
 #[inline]
-fn at_most<'a>(arena: &'a Arena, score: Score, text: &'a [u8]) -> impl Fn(Key) -> bool + use<'a> {
-    move |key| key.score < score || key.score == score && member(arena, key.item) <= text
+fn behind<'a>(arena: &'a Arena, score: Score, text: &'a [u8], own: Handle) -> Bound<impl Fn(Key) -> bool + use<'a>> {
+    let before =
+        move |key: Key| key.score < score || key.score == score && (key.item == own || member(arena, key.item) < text);
+    Bound { score: Some(score), before }
 }
 
 impl Large {
@@ -87,7 +98,7 @@ impl Large {
         let item = self.arena.insert(&[&score.value().to_le_bytes(), text], false)?;
         let Large { arena, table, tree } = self;
         table.insert(hash, item, |handle| self::hash(member(arena, handle)));
-        tree.insert(Key { score, item }, before(arena, score, text));
+        tree.insert(Key { score, item }, before(arena, score, text, None));
         Ok(())
     }
 
@@ -97,9 +108,9 @@ impl Large {
         }
         let Large { arena, tree, .. } = self;
         let key = Key { score: new, item };
-        if !tree.adjust(key, at_most(arena, old, text), before(arena, new, text)) {
-            tree.remove(tree.rank(before(arena, old, text)));
-            tree.insert(key, before(arena, new, text));
+        if !tree.adjust(key, behind(arena, old, text, item), before(arena, new, text, None)) {
+            tree.remove_last_of(behind(arena, old, text, item));
+            tree.insert(key, before(arena, new, text, None));
         }
         if let Some(bytes) = arena.get_mut(item).first_chunk_mut() {
             *bytes = new.value().to_le_bytes();
@@ -110,7 +121,7 @@ impl Large {
         let hash = hash(text);
         let handle = self.find(hash, text)?;
         let score = score(&self.arena, handle);
-        self.tree.remove(self.tree.rank(before(&self.arena, score, text)));
+        self.tree.remove_last_of(behind(&self.arena, score, text, handle));
         self.forget(hash, handle);
         Some(score)
     }
@@ -138,7 +149,7 @@ impl Large {
             let Ok(new) = self.arena.duplicate(old) else { return };
             let (text, score) = (member(&self.arena, new), score(&self.arena, new));
             self.table.replace(hash(text), old, new);
-            self.tree.rename(new, at_most(&self.arena, score, text));
+            self.tree.rename(new, behind(&self.arena, score, text, old));
             self.arena.vacate(old);
         }
         self.arena.give_up(page);
@@ -147,17 +158,21 @@ impl Large {
     pub(super) fn rank(&self, text: &[u8]) -> Option<(usize, Score)> {
         let handle = self.find(hash(text), text)?;
         let score = score(&self.arena, handle);
-        Some((self.tree.rank(before(&self.arena, score, text)), score))
+        Some((self.tree.rank(before(&self.arena, score, text, Some(handle))), score))
     }
 
     pub(super) fn ranks_of_scores(&self, range: &ScoreRange) -> Range<usize> {
-        let start = self.tree.rank(|key| range.starts_after(key.score));
-        start..self.tree.rank(|key| !range.ends_before(key.score)).max(start)
+        let start = Bound { score: Some(range.min), before: |key: Key| range.starts_after(key.score) };
+        let end = Bound { score: Some(range.max), before: |key: Key| !range.ends_before(key.score) };
+        let start = self.tree.rank(start);
+        start..self.tree.rank(end).max(start)
     }
 
     pub(super) fn ranks_of_members(&self, range: &LexRange<'_>) -> Range<usize> {
-        let start = self.tree.rank(|key| range.starts_after(member(&self.arena, key.item)));
-        start..self.tree.rank(|key| !range.ends_before(member(&self.arena, key.item))).max(start)
+        let start = Bound { score: None, before: |key: Key| range.starts_after(member(&self.arena, key.item)) };
+        let end = Bound { score: None, before: |key: Key| !range.ends_before(member(&self.arena, key.item)) };
+        let start = self.tree.rank(start);
+        start..self.tree.rank(end).max(start)
     }
 
     pub(super) fn iter(&self, ranks: Range<usize>) -> Iter<'_> {

@@ -62,19 +62,14 @@ impl Small {
 
     /// Where a member that is not there belongs.
     fn place(&self, text: &[u8], score: Score) -> Position {
-        let mut at = self.0.first();
-        while let Some(place) = at {
-            let Some((member, other)) = self.pair(place) else { break };
-            if other.cmp(&score).then_with(|| (*member).cmp(text)) == Ordering::Greater {
-                return place;
+        let mut entries = self.0.iter();
+        loop {
+            let at = entries.position();
+            let (Some(member), Some(other)) = (entries.next_entry(), entries.next_entry()) else { return at };
+            if decode(other).cmp(&score).then_with(|| (*member.item()).cmp(text)) == Ordering::Greater {
+                return at;
             }
-            at = self.0.skip(place, 2);
         }
-        self.0.end()
-    }
-
-    fn pair(&self, at: Position) -> Option<(Item<'_>, Score)> {
-        Some((self.0.get(at)?, self.score_after(at)?))
     }
 
     /// The place and score of a member, for [`Self::put`].
@@ -148,6 +143,7 @@ impl DoubleEndedIterator for Iter<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
