@@ -468,6 +468,5 @@ fn fill(mut slot: &mut [u8], parts: &[&[u8]]) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "arena_tests.rs"]
 mod tests;

@@ -298,5 +298,4 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

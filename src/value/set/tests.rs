@@ -13,7 +13,7 @@ fn all<'a>(members: impl Iterator<Item = Item<'a>>) -> Vec<Vec<u8>> {
 }
 
 fn text(random: &mut Random, seed: u64) -> Vec<u8> {
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         return (random.below(700) as i64 - 350).to_string().into_bytes();
     }
     let longest = if random.below(100) == 0 { 1500 } else { 20 };
@@ -53,7 +53,7 @@ fn behaves_as_a_set() {
         }
         scanned.sort();
         assert!(scanned.iter().eq(&model));
-        let keep = |member: &[u8]| member.len() % 2 == 0 || member.first() > Some(&b'3');
+        let keep = |member: &[u8]| member.len().is_multiple_of(2) || member.first() > Some(&b'3');
         set.retain(keep);
         model.retain(|member| keep(member));
         assert!(all(set.iter()).iter().eq(&model));

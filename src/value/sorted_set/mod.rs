@@ -291,5 +291,4 @@ impl std::fmt::Debug for Iter<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

@@ -143,7 +143,6 @@ impl DoubleEndedIterator for Iter<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
