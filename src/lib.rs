@@ -2,7 +2,9 @@
 
 pub mod command;
 pub mod config;
+pub mod host;
 pub mod protocol;
+pub mod server;
 pub mod session;
 pub mod store;
 pub mod telemetry;

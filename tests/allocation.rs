@@ -1,4 +1,4 @@
-//! GET and small SET allocate nothing in steady state, counted by an allocator of the test's own.
+//! GET, small SET and INCR allocate nothing in steady state, counted by an allocator of the test's own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::OsString;
@@ -44,7 +44,7 @@ fn request(words: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn get_and_small_set_allocate_nothing() {
+fn get_small_set_and_incr_allocate_nothing() {
     let settings = roster::config::parse([OsString::from("roster")].into_iter()).expect("defaults").loaded.settings;
     let node: &'static Node =
         Box::leak(Box::new(Node::new(roster::config::Handle::new(settings), 1, 64, Facts::default())));
@@ -62,11 +62,16 @@ fn get_and_small_set_allocate_nothing() {
         .map(|i| {
             let key = format!("key:{i:012}");
             let long = vec![b'x'; 256];
-            let value: &[u8] = if i % 2 == 0 { b"a value of sixty-four bytes or so, as caches have them, more or less" } else { &long };
+            let value: &[u8] = if i % 2 == 0 {
+                b"a value of sixty-four bytes or so, as caches have them, more or less"
+            } else {
+                &long
+            };
             [
                 request(&[b"SET", key.as_bytes(), value]),
                 request(&[b"GET", key.as_bytes()]),
                 request(&[b"set", b"counter", format!("{i}").as_bytes()]),
+                request(&[b"INCR", b"counter"]),
                 request(&[b"GET", b"counter"]),
                 request(&[b"GET", b"nothing"]),
             ]

@@ -67,7 +67,9 @@ fn report(rule: &str, found: &[String]) {
 fn rooms_import_only_what_is_below_them() {
     let mut found = Vec::new();
     for source in sources("src") {
-        let Some(room) = source.path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next()) else { continue };
+        let Some(room) = source.path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next()) else {
+            continue;
+        };
         let Some((_, below)) = ROOMS.iter().find(|(name, _)| *name == room) else {
             assert!(["lib", "main"].contains(&room), "src/{room} is a room that this test does not know");
             continue;
@@ -144,7 +146,9 @@ fn nothing_is_left_unfinished() {
     let words = ["todo!", "unimplemented!", "dbg!", concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
     let mut found = Vec::new();
     for source in sources("src") {
-        found.extend(words.iter().filter(|word| code(&source).contains(**word)).map(|word| format!("{}: {word}", source.path)));
+        found.extend(
+            words.iter().filter(|word| code(&source).contains(**word)).map(|word| format!("{}: {word}", source.path)),
+        );
     }
     report("unfinished work", &found);
 }

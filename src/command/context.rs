@@ -79,7 +79,7 @@ impl Node {
     /// A server with `workers` workers and `shards` shards, without keys and clients.
     pub fn new(config: config::Handle, workers: usize, shards: usize, facts: Facts) -> Self {
         let databases = config.current().databases as usize;
-        Node {
+        let node = Node {
             config,
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
@@ -88,6 +88,16 @@ impl Node {
             run_id: random_hex(40),
             facts,
             shutdown: Shutdown::default(),
+        };
+        let used = super::memory::Usage::read().used();
+        node.stats.memory.startup.store(used, Ordering::Relaxed);
+        node
+    }
+
+    /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
+    pub fn sample(&self, now_ms: u64) {
+        if self.stats.sample(now_ms) {
+            self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
         }
     }
 }
@@ -208,6 +218,6 @@ impl Context<'_> {
 
     /// `wrong number of arguments` for this command.
     pub fn arity_error(&self) -> Error {
-        Error::arity(&self.command.full_name())
+        Error::arity(self.command.full_name())
     }
 }

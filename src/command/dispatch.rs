@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::context::{Context, Worker};
 use super::error::Error;
-use super::row::{Begin, Command, Find, Flags};
+use super::keyspec::{Access, Begin, Find};
+use super::row::{Command, Flags};
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply};
 use crate::session::{Client, ReplyMode};
@@ -35,7 +36,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         let Error::Reply(text) = error else { return Outcome::Busy };
-        telemetry::add(&worker.counters().errors, 1);
+        worker.node.stats.count_error(worker.number(), &text);
         Reply::new(out, client.version).error(&text);
     }
     telemetry::add(&worker.counters().commands, 1);
@@ -86,7 +87,7 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
     let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),
-        [one] => match (one.begin, one.find) {
+        [one] if !command.exclusive => match (one.begin, one.find) {
             (Begin::Index(index), Find::Range { last: 0, .. }) => {
                 Ok(Some(keyspace.enter_key(&worker.local, args.get(index))?))
             }
@@ -106,7 +107,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     });
     match keys {
         0 => Ok(None),
-        1 => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
+        1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
         _ => {
             let mut indices = Vec::with_capacity(keys);
             let _ = each_key(command, args, |index| indices.push(index));
@@ -119,7 +120,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
 /// itself then reports.
 pub fn each_key(command: &Command, args: Args<'_>, mut visit: impl FnMut(usize)) -> ControlFlow<()> {
     for spec in command.keys {
-        if !spec.access.contains(super::row::Access::NOT_KEY) && !spec.each(args, &mut visit) {
+        if !spec.access.contains(Access::NOT_KEY) && !spec.each(args, &mut visit) {
             return ControlFlow::Break(());
         }
     }

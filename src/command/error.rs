@@ -36,6 +36,37 @@ texts! {
     NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
     /// A string beyond `proto-max-bulk-len`.
     TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    /// A string for which there is no memory.
+    NO_MEMORY = "ERR not enough memory for a string of this length; free some, or lower proto-max-bulk-len";
+    /// DECRBY of the least integer, which has no positive counterpart.
+    DECREMENT_OVERFLOW = "ERR decrement would overflow";
+    /// A bit's index that is no number or beyond the longest string.
+    BIT_OFFSET = "ERR bit offset is not an integer or out of range";
+    /// SETBIT with something else than 0 and 1.
+    BIT_VALUE = "ERR bit is not an integer or out of range";
+    /// BITPOS with something else than 0 and 1.
+    BIT_ARGUMENT = "ERR The bit argument must be 1 or 0.";
+    /// BITOP NOT of several strings.
+    BITOP_NOT = "ERR BITOP NOT must be called with a single source key.";
+    /// BITFIELD with a type that there is not.
+    BITFIELD_TYPE =
+        "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
+    /// BITFIELD with an overflow behaviour that there is not.
+    BITFIELD_OVERFLOW = "ERR Invalid OVERFLOW type specified";
+    /// BITFIELD_RO that would write.
+    BITFIELD_READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand";
+    /// MSETEX with a count of keys that cannot be.
+    KEY_COUNT = "ERR invalid numkeys value or out of range";
+    /// LCS of another type.
+    LCS_TYPE = "ERR The specified keys must contain string values";
+    /// LCS with both LEN and IDX.
+    LCS_OPTIONS = "ERR If you want both the length and indexes, please just use IDX.";
+    /// LCS of strings beyond 32 bits.
+    LCS_LENGTH = "ERR String too long for LCS";
+    /// LCS whose table would be larger than a string may be.
+    LCS_LIMIT = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    /// LCS whose table does not fit into memory.
+    LCS_MEMORY = "ERR Insufficient memory, failed allocating transient memory for LCS";
     /// An index before the start.
     OFFSET_RANGE = "ERR offset is out of range";
     /// A number out of the range of what it counts.
@@ -73,6 +104,11 @@ impl Error {
     /// `wrong number of arguments` for a command by its full name (`get`, `client|kill`).
     pub fn arity(full_name: &str) -> Error {
         Error::new(format!("wrong number of arguments for '{full_name}' command"))
+    }
+
+    /// A number that does not lie between `least` and `most`.
+    pub fn range(least: i64, most: i64) -> Error {
+        Error::new(format!("value is out of range, value must between {least} and {most}"))
     }
 
     /// `invalid expire time` for a command by its name.

@@ -5,6 +5,7 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::keyspec::KeySpec;
 use crate::protocol::Args;
 
 /// What a command runs. It writes its reply and returns, or returns the error that becomes the reply.
@@ -37,8 +38,12 @@ pub struct Command {
     pub replaced_by: Option<(&'static str, &'static str)>,
     /// Hints for clients and proxies.
     pub tips: &'static [&'static str],
-    /// Subcommands; then `run` is never called.
+    /// Subcommands; then `run` is called without any, if the arity allows that.
     pub subcommands: &'static [Command],
+    /// Whether it is of the server's own workings, which `COMMAND DOCS` marks as `syscmd`.
+    pub internal: bool,
+    /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
+    pub exclusive: bool,
     /// The function.
     pub run: Run,
 }
@@ -60,6 +65,8 @@ impl Command {
             replaced_by: None,
             tips: &[],
             subcommands: &[],
+            internal: false,
+            exclusive: false,
             run,
         }
     }
@@ -80,6 +87,11 @@ impl Command {
     /// Sets where the keys are.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.keys = keys;
+        self
+    }
+    /// Has the shards of its keys entered alone even for a single key.
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
         self
     }
     /// Sets ACL categories beyond those that follow from flags and group.
@@ -113,6 +125,16 @@ impl Command {
         self.replaced_by = Some((what, since));
         self
     }
+    /// Sets the subcommands of a command that also runs without one.
+    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+    /// Marks it as of the server's own workings.
+    pub const fn internal(mut self) -> Self {
+        self.internal = true;
+        self
+    }
     /// Sets hints for clients and proxies (`nondeterministic_output`, `request_policy:all_shards` …).
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
@@ -127,7 +149,9 @@ impl Command {
 
     /// All ACL categories: those given, and those that follow from flags and group.
     pub const fn all_categories(&self) -> Categories {
-        let mut bits = self.categories.0 | self.group.category().0;
+        // A mere container of subcommands is in no category but that of its flags.
+        let mere = !self.subcommands.is_empty() && self.arity == -2;
+        let mut bits = self.categories.0 | if mere { 0 } else { self.group.category().0 };
         const IMPLIED: [(Flags, Categories); 7] = [
             (Flags::WRITE, Categories::WRITE),
             (Flags::READONLY, Categories::READ),
@@ -154,6 +178,7 @@ impl Command {
     }
 }
 
+/// Declares a set of named bits.
 macro_rules! bits {
     ($(#[$meta:meta])* $type:ident($repr:ty) { $($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)+ }) => {
         $(#[$meta])*
@@ -191,6 +216,8 @@ macro_rules! bits {
         }
     };
 }
+
+pub(super) use bits;
 
 bits! {
     /// Properties of a command, with the names that `COMMAND INFO` gives them.
@@ -352,131 +379,5 @@ impl Group {
             Group::Transactions => Categories::TRANSACTION,
             Group::Cluster | Group::Sentinel | Group::Server => Categories::NONE,
         }
-    }
-}
-
-/// Where some keys of a command are, in the terms of Redis 7's key specifications.
-#[derive(Clone, Copy, Debug)]
-pub struct KeySpec {
-    /// What the command does with these keys.
-    pub access: Access,
-    /// Where the keys start.
-    pub begin: Begin,
-    /// How far they go.
-    pub find: Find,
-}
-
-/// Where keys start.
-#[derive(Clone, Copy, Debug)]
-pub enum Begin {
-    /// At this argument.
-    Index(usize),
-    /// After this word, sought from the argument `from` on; backwards from the end if negative.
-    Keyword(&'static str, i32),
-}
-
-/// How far keys go.
-#[derive(Clone, Copy, Debug)]
-pub enum Find {
-    /// To `last` arguments after the first, or that many before the last argument plus one if negative; every `step`th. A
-    /// `limit` of 2 or more: with `last` -1, only the first of that many equal parts of the rest.
-    Range { last: i32, step: usize, limit: usize },
-    /// The argument at `count` after the start says how many there are; they begin at `first` after it, every `step`th.
-    Count { count: usize, first: usize, step: usize },
-}
-
-bits! {
-    /// What a command does with a key.
-    Access(u16) {
-        /// Reads only.
-        RO = 0, "RO";
-        /// Reads and writes.
-        RW = 1, "RW";
-        /// Overwrites.
-        OW = 2, "OW";
-        /// Removes.
-        RM = 3, "RM";
-        /// Returns or uses the value.
-        ACCESS = 4, "access";
-        /// Changes the value.
-        UPDATE = 5, "update";
-        /// Adds to the value.
-        INSERT = 6, "insert";
-        /// Deletes from the value.
-        DELETE = 7, "delete";
-        /// It only looks like a key.
-        NOT_KEY = 8, "not_key";
-        /// There may be more keys than the specification finds.
-        INCOMPLETE = 9, "incomplete";
-        /// What it does depends on its arguments.
-        VARIABLE_FLAGS = 10, "variable_flags";
-    }
-}
-
-impl KeySpec {
-    /// One key, the argument at `index`.
-    pub const fn at(index: usize, access: Access) -> KeySpec {
-        KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, step: 1, limit: 0 } }
-    }
-
-    /// Keys from the argument at `index` to `last` (from the end where negative), every `step`th.
-    pub const fn range(index: usize, last: i32, step: usize, access: Access) -> KeySpec {
-        KeySpec { access, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 } }
-    }
-
-    /// As many keys as the argument at `index` says, right behind it.
-    pub const fn counted(index: usize, access: Access) -> KeySpec {
-        KeySpec { access, begin: Begin::Index(index), find: Find::Count { count: 0, first: 1, step: 1 } }
-    }
-
-    /// Gives the index of every key among `args` to `visit`, or false where the arguments do not fit the specification.
-    pub fn each(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
-        let Some(first) = self.first(args) else { return true };
-        let (first, last, step) = match self.find {
-            Find::Range { last, step, limit } => {
-                let Some(last) = range_end(args.len(), first, last, limit) else { return false };
-                (first, last, step)
-            }
-            Find::Count { count, first: offset, step } => {
-                let number = args.nth(first + count).and_then(crate::protocol::number::parse_i64);
-                let Some(number) = number.and_then(|number| usize::try_from(number).ok()) else { return false };
-                if number == 0 {
-                    return true;
-                }
-                let start = first + offset;
-                let Some(last) = (number - 1).checked_mul(step).and_then(|span| span.checked_add(start)) else {
-                    return false;
-                };
-                (start, last, step)
-            }
-        };
-        if last >= args.len() {
-            return false;
-        }
-        (first..=last).step_by(step).for_each(&mut visit);
-        true
-    }
-
-    fn first(&self, args: Args<'_>) -> Option<usize> {
-        match self.begin {
-            Begin::Index(index) => (index < args.len()).then_some(index),
-            Begin::Keyword(word, from) => {
-                let is_word = |&index: &usize| args[index].eq_ignore_ascii_case(word.as_bytes());
-                let found = if from >= 0 {
-                    (from as usize..args.len()).find(is_word)
-                } else {
-                    (1..(args.len() + 1).saturating_sub(from.unsigned_abs() as usize)).rev().find(is_word)
-                };
-                found.map(|index| index + 1).filter(|&index| index < args.len())
-            }
-        }
-    }
-}
-
-fn range_end(count: usize, first: usize, last: i32, limit: usize) -> Option<usize> {
-    match last {
-        0.. => Some(first + last as usize),
-        -1 if limit >= 2 => Some(first + (count - first) / limit - 1),
-        _ => count.checked_sub(last.unsigned_abs() as usize).filter(|&end| end >= first),
     }
 }

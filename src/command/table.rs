@@ -7,9 +7,31 @@ use std::sync::LazyLock;
 use super::row::Command;
 
 /// The rows of each family.
-const FAMILIES: &[&[Command]] = &[super::string::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    super::bitfield::COMMANDS,
+    super::bitmap::COMMANDS,
+    super::bitop::COMMANDS,
+    super::client::COMMANDS,
+    super::config::COMMANDS,
+    super::connection::COMMANDS,
+    super::counter::COMMANDS,
+    super::database::COMMANDS,
+    super::debug::COMMANDS,
+    super::expire::COMMANDS,
+    super::info::COMMANDS,
+    super::introspect::COMMANDS,
+    super::keys::COMMANDS,
+    super::lcs::COMMANDS,
+    super::memory_usage::COMMANDS,
+    super::object::COMMANDS,
+    super::scan::COMMANDS,
+    super::server::COMMANDS,
+    super::string::COMMANDS,
+    super::string_batch::COMMANDS,
+    super::string_range::COMMANDS,
+];
 
-/// The longest name of a command, with room to grow.
+/// Bytes that hold the longest name of a command and its length, with room to grow.
 const NAME_MAX: usize = 32;
 
 /// A command by its place in the table. Subcommands follow their container.
@@ -40,7 +62,8 @@ struct Index {
     slots: Box<[Option<(Name, Handle)>]>,
 }
 
-/// A name in lower case, padded with zeroes, so that comparing is a few words.
+/// A name in lower case, padded with zeroes to its length, so that comparing is a few words.
+/// A name in lower case, padded with zeroes, with its length in the last byte, so that comparing is a few words.
 type Name = [u64; NAME_MAX / 8];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
@@ -127,10 +150,12 @@ impl Table {
 /// A name as words in lower case; `None` if it is longer than any command.
 #[inline]
 fn pack(name: &[u8]) -> Option<Name> {
-    if name.len() > NAME_MAX {
+    if name.len() >= NAME_MAX {
         return None;
     }
     let mut bytes = [0; NAME_MAX];
+    // Without its length, a name would equal itself followed by zeroes.
+    bytes[NAME_MAX - 1] = name.len() as u8;
     bytes[..name.len()].copy_from_slice(name);
     bytes[..name.len()].make_ascii_lowercase();
     let mut words = [0; NAME_MAX / 8];

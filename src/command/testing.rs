@@ -26,6 +26,11 @@ impl Rig {
         connect(self.worker.node)
     }
 
+    /// A further client from another address.
+    pub(crate) fn connect_from(&self, address: &str) -> Client {
+        connect_as(self.worker.node, address)
+    }
+
     /// Runs a request whose words are separated by spaces, and returns the reply with `\r\n` as `|`.
     pub(crate) fn run(&mut self, request: &str) -> String {
         self.args(&request.split(' ').map(str::as_bytes).collect::<Vec<_>>())
@@ -53,8 +58,12 @@ impl Rig {
 }
 
 fn connect(node: &'static Node) -> Client {
+    connect_as(node, "127.0.0.1:1")
+}
+
+fn connect_as(node: &'static Node, address: &str) -> Client {
     let arrival = Arrival {
-        address: "127.0.0.1:1".into(),
+        address: address.into(),
         local_address: "127.0.0.1:6379".into(),
         transport: Transport::Tcp,
         worker: 0,

@@ -32,6 +32,7 @@ mod handle;
 mod kind;
 mod load;
 mod report;
+mod rewrite;
 mod row;
 mod settings;
 mod source;
@@ -45,6 +46,7 @@ pub use handle::{ConfigSetError, Handle};
 pub use kind::Kind;
 pub use load::{Action, Invocation, Loaded, parse};
 pub use report::markdown;
+pub use rewrite::rewrite;
 pub use row::{Change, Group, Setting};
 pub use settings::{SETTINGS, Settings};
 pub use value::{

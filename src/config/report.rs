@@ -28,10 +28,14 @@ impl Loaded {
         if setting.secret && !value.is_empty() {
             return format!("# {} is set and not shown", setting.name);
         }
-        let bare = !value.is_empty() && super::kind::integer(&value).is_some() && setting.kind != Kind::Octal;
-        let value = if bare { value } else { toml::Value::String(value).to_string() };
-        format!("{} = {value}", setting.name)
+        format!("{} = {}", setting.name, literal(setting, value))
     }
+}
+
+/// The text of a value as TOML.
+pub(super) fn literal(setting: &Setting, value: String) -> String {
+    let bare = !value.is_empty() && super::kind::integer(&value).is_some() && setting.kind != Kind::Octal;
+    if bare { value } else { toml::Value::String(value).to_string() }
 }
 
 /// The page of the documentation about settings, in Markdown.

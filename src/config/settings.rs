@@ -78,7 +78,7 @@ settings! {
     }
     Keyspace {
         /// Number of databases that SELECT chooses from.
-        databases: u32 = "16", Kind::Integer { min: 1, max: I32_MAX }, fixed;
+        databases: u32 = "16", Kind::Integer { min: 1, max: 65_536 }, fixed;
         /// Working directory, where data files are.
         dir: PathBuf = ".", Kind::Directory, protected;
         /// Serve as a node of a cluster.

@@ -155,7 +155,7 @@ impl Provider for Layer {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read(path: &Path) -> Result<String, String> {
     let explain = |error: std::io::Error| format!("the file cannot be read: {error}");
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(explain)?;
@@ -176,7 +176,7 @@ fn line(text: &str, position: usize) -> usize {
 }
 
 /// The text of a TOML value as redis.conf would have it, or the name of what was given instead.
-fn scalar_or_list(setting: &Setting, value: &DeValue<'_>) -> Result<String, &'static str> {
+pub(super) fn scalar_or_list(setting: &Setting, value: &DeValue<'_>) -> Result<String, &'static str> {
     match value {
         DeValue::Array(items) if setting.kind.is_list() || setting.kind == Kind::Workers => list(setting, items),
         value => scalar(setting, value),

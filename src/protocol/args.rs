@@ -29,10 +29,7 @@ impl Span {
 
     /// The big argument with this number, `len` bytes long.
     pub(crate) fn far(number: usize, len: usize) -> Self {
-        Self {
-            at: number | BIG_MARK,
-            len,
-        }
+        Self { at: number | BIG_MARK, len }
     }
 
     /// The number among the big arguments, if this is one.
@@ -58,11 +55,7 @@ impl<'a> Args<'a> {
     }
 
     /// No arguments.
-    pub const EMPTY: Args<'static> = Args {
-        buf: &[],
-        spans: &[],
-        bigs: &[],
-    };
+    pub const EMPTY: Args<'static> = Args { buf: &[], spans: &[], bigs: &[] };
 
     /// The number of arguments, the command's name included.
     #[inline]
@@ -112,19 +105,13 @@ impl<'a> Args<'a> {
     /// The arguments from this index on; none when it is behind the last one.
     #[inline]
     pub fn skip(&self, from: usize) -> Args<'a> {
-        Args {
-            spans: self.spans.get(from..).unwrap_or_default(),
-            ..*self
-        }
+        Args { spans: self.spans.get(from..).unwrap_or_default(), ..*self }
     }
 
     /// The arguments with the indices of `range`, cut off behind the last one.
     pub fn range(&self, range: Range<usize>) -> Args<'a> {
         let end = range.end.min(self.spans.len());
-        Args {
-            spans: self.spans.get(range.start..end).unwrap_or_default(),
-            ..*self
-        }
+        Args { spans: self.spans.get(range.start..end).unwrap_or_default(), ..*self }
     }
 
     /// The arguments in order.
@@ -153,9 +140,7 @@ impl Index<usize> for Args<'_> {
 
 impl std::fmt::Debug for Args<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.iter().map(|arg| arg.escape_ascii().to_string()))
-            .finish()
+        f.debug_list().entries(self.iter().map(|arg| arg.escape_ascii().to_string())).finish()
     }
 }
 
@@ -231,11 +216,7 @@ impl Frame {
 
     /// The bytes of memory that this frame keeps, its own size included.
     pub fn memory(&self) -> usize {
-        let bigs: usize = self
-            .bigs
-            .iter()
-            .map(|big| big.len() + size_of::<Bytes>())
-            .sum();
+        let bigs: usize = self.bigs.iter().map(|big| big.len() + size_of::<Bytes>()).sum();
         size_of::<Self>() + self.data.len() + size_of_val(&*self.spans) + bigs
     }
 }
@@ -244,12 +225,7 @@ impl From<Args<'_>> for Frame {
     /// Copies the small arguments into one allocation of exactly their size and shares the big
     /// ones.
     fn from(args: Args<'_>) -> Self {
-        let small = args
-            .spans
-            .iter()
-            .filter(|span| span.big().is_none())
-            .map(|span| span.len)
-            .sum();
+        let small = args.spans.iter().filter(|span| span.big().is_none()).map(|span| span.len).sum();
         let mut data = Vec::with_capacity(small);
         let mut bigs = Vec::new();
         let spans = args.spans.iter().map(|span| match span.big() {
@@ -264,11 +240,7 @@ impl From<Args<'_>> for Frame {
             }
         });
         let spans = spans.collect();
-        Self {
-            data: data.into_boxed_slice(),
-            spans,
-            bigs: bigs.into_boxed_slice(),
-        }
+        Self { data: data.into_boxed_slice(), spans, bigs: bigs.into_boxed_slice() }
     }
 }
 
@@ -288,11 +260,7 @@ impl<T: AsRef<[u8]>> FromIterator<T> for Frame {
             Span::near(data.len() - bytes.len(), bytes.len())
         });
         let spans = spans.collect();
-        Self {
-            data: data.into_boxed_slice(),
-            spans,
-            bigs: Box::default(),
-        }
+        Self { data: data.into_boxed_slice(), spans, bigs: Box::default() }
     }
 }
 
@@ -308,12 +276,7 @@ mod tests {
 
     fn frame() -> Frame {
         let bigs = [Bytes::from_static(b"a"), Bytes::from_static(b"the big one")];
-        let spans = [
-            Span::near(1, 3),
-            Span::far(1, 11),
-            Span::near(4, 0),
-            Span::near(4, 2),
-        ];
+        let spans = [Span::near(1, 3), Span::far(1, 11), Span::near(4, 0), Span::near(4, 2)];
         Frame::from(Args::new(b".SETxy.", &spans, &bigs))
     }
 
@@ -323,14 +286,8 @@ mod tests {
         let args = frame.args();
         assert_eq!(args.len(), 4);
         assert!(!args.is_empty());
-        assert_eq!(
-            args.iter().collect::<Vec<_>>(),
-            [&b"SET"[..], b"the big one", b"", b"xy"]
-        );
-        assert_eq!(
-            args.iter().rev().collect::<Vec<_>>(),
-            [&b"xy"[..], b"", b"the big one", b"SET"]
-        );
+        assert_eq!(args.iter().collect::<Vec<_>>(), [&b"SET"[..], b"the big one", b"", b"xy"]);
+        assert_eq!(args.iter().rev().collect::<Vec<_>>(), [&b"xy"[..], b"", b"the big one", b"SET"]);
         assert_eq!(&args[0], b"SET");
         assert_eq!(args.get(1), b"the big one");
         assert_eq!(args.nth(4), None);
@@ -346,10 +303,7 @@ mod tests {
         assert_eq!(args.skip(1).get(0), b"the big one");
         assert_eq!(args.skip(4).len(), 0);
         assert_eq!(args.skip(usize::MAX).len(), 0);
-        assert_eq!(
-            args.range(1..3).iter().collect::<Vec<_>>(),
-            [&b"the big one"[..], b""]
-        );
+        assert_eq!(args.range(1..3).iter().collect::<Vec<_>>(), [&b"the big one"[..], b""]);
         assert_eq!(args.range(3..9).iter().collect::<Vec<_>>(), [&b"xy"[..]]);
         assert_eq!(args.range(9..10).len(), 0);
         assert!(Args::EMPTY.is_empty());
@@ -370,14 +324,8 @@ mod tests {
     #[test]
     fn a_frame_is_built_from_any_bytes() {
         let frame: Frame = ["SET", "", "value"].iter().collect();
-        assert_eq!(
-            frame.args().iter().collect::<Vec<_>>(),
-            [&b"SET"[..], b"", b"value"]
-        );
-        assert_eq!(
-            frame.memory(),
-            size_of::<Frame>() + 8 + 3 * size_of::<Span>()
-        );
+        assert_eq!(frame.args().iter().collect::<Vec<_>>(), [&b"SET"[..], b"", b"value"]);
+        assert_eq!(frame.memory(), size_of::<Frame>() + 8 + 3 * size_of::<Span>());
         assert!(Frame::default().args().is_empty());
     }
 }

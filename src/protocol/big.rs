@@ -26,10 +26,7 @@ pub struct Big {
 impl Big {
     /// A payload of `len` bytes of which nothing has arrived. Takes no memory.
     pub(crate) fn new(len: usize) -> Self {
-        Self {
-            data: Vec::new(),
-            len,
-        }
+        Self { data: Vec::new(), len }
     }
 
     /// The bytes that have not arrived yet.
@@ -109,10 +106,7 @@ mod tests {
             buffer.resize(buffer.len() + part, 7);
             arrived += part;
             let capacity = buffer.capacity();
-            assert!(
-                capacity <= FIRST_ROOM.max(4 * arrived).min(len),
-                "{capacity} bytes for {arrived}"
-            );
+            assert!(capacity <= FIRST_ROOM.max(4 * arrived).min(len), "{capacity} bytes for {arrived}");
             assert_eq!(big.restore(buffer), arrived == len);
         }
         let data = big.finish();

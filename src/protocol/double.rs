@@ -92,15 +92,8 @@ struct Decimal {
 impl Decimal {
     /// Reads a formatted number of at most 32 significant digits.
     fn read(text: &[u8]) -> Self {
-        let mut decimal = Self {
-            digits: [b'0'; 32],
-            len: 0,
-            power: 0,
-        };
-        let end = text
-            .iter()
-            .position(|byte| *byte == b'e')
-            .unwrap_or(text.len());
+        let mut decimal = Self { digits: [b'0'; 32], len: 0, power: 0 };
+        let end = text.iter().position(|byte| *byte == b'e').unwrap_or(text.len());
         let mut point = false;
         for &byte in &text[..end] {
             if byte == b'.' {
@@ -138,25 +131,14 @@ impl Decimal {
     /// without leading zeros.
     fn write_shortest(&self, out: &mut Vec<u8>) {
         let magnitude = self.magnitude();
-        let plain = if self.power >= 0 {
-            magnitude < self.len as i32 + 7
-        } else {
-            self.power > -7 || magnitude.abs() < 4
-        };
-        if plain {
-            self.write_plain(out)
-        } else {
-            self.write_scientific(out, 1)
-        }
+        let plain =
+            if self.power >= 0 { magnitude < self.len as i32 + 7 } else { self.power > -7 || magnitude.abs() < 4 };
+        if plain { self.write_plain(out) } else { self.write_scientific(out, 1) }
     }
 
     /// The layout of `%.17g`.
     fn write_general(&self, out: &mut Vec<u8>) {
-        if (-4..17).contains(&self.magnitude()) {
-            self.write_plain(out)
-        } else {
-            self.write_scientific(out, 2)
-        }
+        if (-4..17).contains(&self.magnitude()) { self.write_plain(out) } else { self.write_scientific(out, 2) }
     }
 
     /// Without an exponent.
@@ -203,10 +185,7 @@ mod tests {
         let (mut shortest, mut g17) = (Vec::new(), Vec::new());
         write_double(&mut shortest, value);
         write_g17(&mut g17, value);
-        (
-            String::from_utf8(shortest).expect("text"),
-            String::from_utf8(g17).expect("text"),
-        )
+        (String::from_utf8(shortest).expect("text"), String::from_utf8(g17).expect("text"))
     }
 
     /// What Valkey 8.0.1 and Redis 7.0.15 replied to ZSCORE.
@@ -227,41 +206,17 @@ mod tests {
             (1e17, "100000000000000000", "1e+17"),
             (-1e17, "-100000000000000000", "-1e+17"),
             (1.5e17, "150000000000000000", "1.5e+17"),
-            (
-                123456789012345678.0,
-                "123456789012345680",
-                "1.2345678901234568e+17",
-            ),
+            (123456789012345678.0, "123456789012345680", "1.2345678901234568e+17"),
             (9007199254740993.0, "9007199254740992", "9007199254740992"),
-            (
-                4611686018427387904.0,
-                "4611686018427387904",
-                "4.6116860184273879e+18",
-            ),
-            (
-                4611686018427388928.0,
-                "4611686018427389000",
-                "4.6116860184273889e+18",
-            ),
-            (
-                9223372036854775807.0,
-                "9223372036854776000",
-                "9.2233720368547758e+18",
-            ),
+            (4611686018427387904.0, "4611686018427387904", "4.6116860184273879e+18"),
+            (4611686018427388928.0, "4611686018427389000", "4.6116860184273889e+18"),
+            (9223372036854775807.0, "9223372036854776000", "9.2233720368547758e+18"),
             (1e19, "1e+19", "1e+19"),
             (1e21, "1e+21", "1e+21"),
             (9e22, "9e+22", "8.9999999999999996e+22"),
-            (
-                12345678901234567e6,
-                "12345678901234568000000",
-                "1.2345678901234568e+22",
-            ),
+            (12345678901234567e6, "12345678901234568000000", "1.2345678901234568e+22"),
             (1e100, "1e+100", "1e+100"),
-            (
-                f64::MAX,
-                "1.7976931348623157e+308",
-                "1.7976931348623157e+308",
-            ),
+            (f64::MAX, "1.7976931348623157e+308", "1.7976931348623157e+308"),
             (1e-5, "0.00001", "1.0000000000000001e-05"),
             (1e-6, "0.000001", "9.9999999999999995e-07"),
             (1e-7, "1e-7", "9.9999999999999995e-08"),

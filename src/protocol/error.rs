@@ -30,11 +30,7 @@ impl ProtocolError {
         out.extend_from_slice(b"Protocol error: ");
         if let Self::ExpectedDollar(got) = *self {
             out.extend_from_slice(b"expected '$', got '");
-            out.push(if matches!(got, b'\r' | b'\n') {
-                b' '
-            } else {
-                got
-            });
+            out.push(if matches!(got, b'\r' | b'\n') { b' ' } else { got });
             out.push(b'\'');
         } else {
             out.extend_from_slice(self.text().as_bytes());
@@ -62,11 +58,7 @@ impl std::fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ExpectedDollar(got) => {
-                write!(
-                    f,
-                    "Protocol error: expected '$', got '{}'",
-                    got.escape_ascii()
-                )
+                write!(f, "Protocol error: expected '$', got '{}'", got.escape_ascii())
             }
             _ => write!(f, "Protocol error: {}", self.text()),
         }

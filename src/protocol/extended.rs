@@ -48,25 +48,16 @@ impl LongDouble {
         }
         let (negative, text) = split_sign(text);
         if is_infinity(text) {
-            return Some(Self {
-                negative,
-                magnitude: None,
-            });
+            return Some(Self { negative, magnitude: None });
         }
         let (magnitude, is_zero) = match text {
             [b'0', b'x' | b'X', hex @ ..] => {
                 let parsed = Hex::parse(hex)?;
-                (
-                    Magnitude::rounded(parsed.mantissa, parsed.sticky, parsed.exponent)?,
-                    Hex::is_zero(hex),
-                )
+                (Magnitude::rounded(parsed.mantissa, parsed.sticky, parsed.exponent)?, Hex::is_zero(hex))
             }
             _ => (Magnitude::from_decimal(text)?, !has_digit(text)),
         };
-        (is_zero || magnitude.mantissa != 0).then_some(Self {
-            negative,
-            magnitude: Some(magnitude),
-        })
+        (is_zero || magnitude.mantissa != 0).then_some(Self { negative, magnitude: Some(magnitude) })
     }
 
     /// The sum. `None` if it is infinite or NaN, which Redis refuses with `increment would produce
@@ -84,10 +75,7 @@ impl LongDouble {
         let negative = if swap { other.negative } else { self.negative };
         let distance = u32::try_from(large.exponent - small.exponent).unwrap_or(u32::MAX);
         // 63 bits below the larger mantissa are enough, with a mark for what is smaller still.
-        let (upper, lower) = (
-            u128::from(large.mantissa) << 63,
-            u128::from(small.mantissa) << 63,
-        );
+        let (upper, lower) = (u128::from(large.mantissa) << 63, u128::from(small.mantissa) << 63);
         let shifted = lower.checked_shr(distance).unwrap_or(0);
         let sticky = shifted.checked_shl(distance).unwrap_or(0) != lower;
         let sum = if self.negative == other.negative {
@@ -97,10 +85,7 @@ impl LongDouble {
             upper - shifted - u128::from(sticky)
         };
         let magnitude = Magnitude::rounded(sum, sticky, large.exponent - 63)?;
-        Some(Self {
-            negative: negative && magnitude.mantissa != 0,
-            magnitude: Some(magnitude),
-        })
+        Some(Self { negative: negative && magnitude.mantissa != 0, magnitude: Some(magnitude) })
     }
 
     /// Appends it for humans: C's `%.17Lf` without zeros at the end, and never `-0`.
@@ -135,19 +120,13 @@ impl Magnitude {
     fn normal(self) -> Self {
         let shift = self.mantissa.leading_zeros();
         let mantissa = self.mantissa.checked_shl(shift).unwrap_or(0);
-        Self {
-            mantissa,
-            exponent: self.exponent - i64::from(shift),
-        }
+        Self { mantissa, exponent: self.exponent - i64::from(shift) }
     }
 
     /// Parses digits with an optional point and an optional exponent. `None` for anything else and
     /// for infinity.
     fn from_decimal(text: &[u8]) -> Option<Self> {
-        let end = text
-            .iter()
-            .position(|byte| matches!(byte, b'e' | b'E'))
-            .unwrap_or(text.len());
+        let end = text.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(text.len());
         let mut exponent = match text.get(end + 1..) {
             Some(power) => parse_exponent(power)?,
             None => 0,
@@ -166,19 +145,13 @@ impl Magnitude {
         let digits = digits().skip(zeros).map(|digit| digit - b'0');
         let reach = exponent.saturating_add(count as i64);
         if count == 0 || reach < -4960 {
-            return Some(Self {
-                mantissa: 0,
-                exponent: 0,
-            });
+            return Some(Self { mantissa: 0, exponent: 0 });
         }
         if reach > 4940 {
             return None;
         }
         if count <= 19 && exponent.abs() <= 19 {
-            return Self::from_short(
-                digits.fold(0, |sum, digit| sum * 10 + u64::from(digit)),
-                exponent,
-            );
+            return Self::from_short(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit)), exponent);
         }
         Self::from_natural(Natural::from_digits(digits), exponent)
     }
@@ -193,10 +166,7 @@ impl Magnitude {
         let scaled = u128::from(digits) << shift;
         let (quotient, rest) = (scaled / power, scaled % power);
         // The quotient may have 64 bits only, so the next one is made of the remainder.
-        let (bit, sticky) = (
-            u128::from(rest * 2 >= power),
-            rest * 2 != power && rest != 0,
-        );
+        let (bit, sticky) = (u128::from(rest * 2 >= power), rest * 2 != power && rest != 0);
         match quotient >> 127 {
             0 => Self::rounded(quotient << 1 | bit, sticky, -i64::from(shift) - 1),
             _ => Self::rounded(quotient, rest != 0, -i64::from(shift)),
@@ -244,10 +214,7 @@ impl Magnitude {
             *digit += (fraction % 10) as u8;
             fraction /= 10;
         }
-        let end = digits
-            .iter()
-            .rposition(|digit| *digit != b'0')
-            .map_or(0, |last| last + 1);
+        let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
         out.push(b'.');
         out.extend_from_slice(&digits[..end]);
     }
@@ -260,8 +227,7 @@ mod tests {
     fn sum(left: &str, right: &str) -> Option<String> {
         let left = LongDouble::parse(left.as_bytes())?;
         let mut out = Vec::new();
-        left.checked_add(LongDouble::parse(right.as_bytes())?)?
-            .write(&mut out);
+        left.checked_add(LongDouble::parse(right.as_bytes())?)?.write(&mut out);
         String::from_utf8(out).ok()
     }
 
@@ -287,11 +253,7 @@ mod tests {
             ("18446744073709551615", "0.5", "18446744073709551616"),
             ("-1.5", "1.25", "-0.25"),
         ] {
-            assert_eq!(
-                sum(left, right).as_deref(),
-                Some(expected),
-                "{left} + {right}"
-            );
+            assert_eq!(sum(left, right).as_deref(), Some(expected), "{left} + {right}");
         }
     }
 
@@ -327,37 +289,20 @@ mod tests {
         ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text:?}");
         }
-        for text in [
-            "inf",
-            "-INFINITY",
-            "1e4932",
-            "0x1p16383",
-            "1e-4950",
-            "0e999999",
-            "0x0p-99999",
-            "-0",
-            "1.",
-            ".1",
-            &zeros,
-        ] {
+        for text in
+            ["inf", "-INFINITY", "1e4932", "0x1p16383", "1e-4950", "0e999999", "0x0p-99999", "-0", "1.", ".1", &zeros]
+        {
             assert!(LongDouble::parse(text.as_bytes()).is_some(), "{text:?}");
         }
     }
 
     #[test]
     fn infinity_is_not_added() {
-        for (left, right) in [
-            ("inf", "1"),
-            ("1", "-inf"),
-            ("inf", "-inf"),
-            ("1e4932", "1e4932"),
-        ] {
+        for (left, right) in [("inf", "1"), ("1", "-inf"), ("inf", "-inf"), ("1e4932", "1e4932")] {
             assert_eq!(sum(left, right), None, "{left} + {right}");
         }
         let mut out = b"x".to_vec();
-        LongDouble::parse(b"-inf")
-            .expect("infinity")
-            .write(&mut out);
+        LongDouble::parse(b"-inf").expect("infinity").write(&mut out);
         assert_eq!(out, b"x-inf");
     }
 

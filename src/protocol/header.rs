@@ -19,13 +19,7 @@ pub(super) enum Header {
 pub(super) fn header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
     let mut number = 0;
     // One to nine digits without a leading zero, or a single zero: nearly all headers there are.
-    for (index, &byte) in buf
-        .get(at + 1..)
-        .unwrap_or_default()
-        .iter()
-        .take(10)
-        .enumerate()
-    {
+    for (index, &byte) in buf.get(at + 1..).unwrap_or_default().iter().take(10).enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             let next = at + index + 3;
@@ -47,11 +41,7 @@ pub(super) fn header(buf: &[u8], at: usize, searched: usize, limit: usize) -> He
 fn unusual_header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Header {
     let rest = buf.get(at..).unwrap_or_default();
     let Some(end) = find(rest, b'\r', searched.saturating_sub(at), limit) else {
-        return if rest.len() > limit {
-            Header::Endless
-        } else {
-            Header::Unfinished(buf.len())
-        };
+        return if rest.len() > limit { Header::Endless } else { Header::Unfinished(buf.len()) };
     };
     if end + 2 > rest.len() {
         return Header::Unfinished(at + end);
@@ -68,9 +58,6 @@ fn unusual_header(buf: &[u8], at: usize, searched: usize, limit: usize) -> Heade
 /// The limit makes an overlong line an error wherever the pieces in which it arrives are cut.
 pub(super) fn find(buf: &[u8], byte: u8, from: usize, limit: usize) -> Option<usize> {
     let end = buf.len().min(limit.saturating_add(1));
-    let found = buf
-        .get(from..end)?
-        .iter()
-        .position(|other| *other == byte)?;
+    let found = buf.get(from..end)?.iter().position(|other| *other == byte)?;
     Some(from + found)
 }

@@ -21,11 +21,7 @@ pub struct Unbalanced;
 ///
 /// # Errors
 /// [`Unbalanced`], with `spans` and `decoded` in an unspecified state.
-pub fn split(
-    line: &[u8],
-    spans: &mut Vec<Span>,
-    decoded: &mut Vec<u8>,
-) -> Result<bool, Unbalanced> {
+pub fn split(line: &[u8], spans: &mut Vec<Span>, decoded: &mut Vec<u8>) -> Result<bool, Unbalanced> {
     if line.iter().any(|byte| matches!(byte, b'"' | b'\'')) {
         let mut rest = trim(line);
         while !rest.is_empty() {
@@ -37,17 +33,11 @@ pub fn split(
     }
     let mut at = 0;
     loop {
-        at += line[at..]
-            .iter()
-            .take_while(|byte| is_space(**byte))
-            .count();
+        at += line[at..].iter().take_while(|byte| is_space(**byte)).count();
         if at == line.len() {
             return Ok(false);
         }
-        let len = line[at..]
-            .iter()
-            .take_while(|byte| !ends_word(**byte))
-            .count();
+        let len = line[at..].iter().take_while(|byte| !ends_word(**byte)).count();
         spans.push(Span::near(at, len));
         at += len;
     }
@@ -74,9 +64,7 @@ fn double_quoted<'a>(mut rest: &'a [u8], decoded: &mut Vec<u8>) -> Result<&'a [u
         rest = match *rest {
             [] => return Err(Unbalanced),
             [b'"', ref tail @ ..] => return closed(tail),
-            [b'\\', b'x', high, low, ref tail @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+            [b'\\', b'x', high, low, ref tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 decoded.push(hex(high) << 4 | hex(low));
                 tail
             }
@@ -158,12 +146,7 @@ mod tests {
         let (mut spans, mut decoded) = (Vec::new(), Vec::new());
         let moved = split(line, &mut spans, &mut decoded).ok()?;
         let buf = if moved { &decoded[..] } else { line };
-        Some(
-            Args::new(buf, &spans, &[])
-                .iter()
-                .map(<[u8]>::to_vec)
-                .collect(),
-        )
+        Some(Args::new(buf, &spans, &[]).iter().map(<[u8]>::to_vec).collect())
     }
 
     /// Every pair is what redis-server 7.0.15 answered.
@@ -178,10 +161,7 @@ mod tests {
             (b"\x0bECHO\x0bx y", &[b"ECHO\x0bx", b"y"]),
             (b"ECHO \x0b a", &[b"ECHO", b"a"]),
             (b"ECHO a\rb", &[b"ECHO", b"a", b"b"]),
-            (
-                br#"ECHO "a\x41\n\r\t\b\a\q\xzz""#,
-                &[b"ECHO", b"aA\n\r\t\x08\x07qxzz"],
-            ),
+            (br#"ECHO "a\x41\n\r\t\b\a\q\xzz""#, &[b"ECHO", b"aA\n\r\t\x08\x07qxzz"]),
             (br#"ECHO "\xfF\x00""#, &[b"ECHO", b"\xff\0"]),
             (br#"ECHO "a\x4""#, &[b"ECHO", b"ax4"]),
             (br#"ECHO 'a\'b\n"'"#, &[b"ECHO", br#"a'b\n""#]),
@@ -196,12 +176,7 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(
                 words(line).as_deref(),
-                Some(
-                    &expected
-                        .iter()
-                        .map(|word| word.to_vec())
-                        .collect::<Vec<_>>()[..]
-                ),
+                Some(&expected.iter().map(|word| word.to_vec()).collect::<Vec<_>>()[..]),
                 "{}",
                 line.escape_ascii()
             );
@@ -227,13 +202,7 @@ mod tests {
 
     #[test]
     fn a_nul_is_a_byte_like_any_other() {
-        assert_eq!(
-            words(b"ECHO a\0b"),
-            Some(vec![b"ECHO".to_vec(), b"a\0b".to_vec()])
-        );
-        assert_eq!(
-            words(b"ECHO 'a\0b'"),
-            Some(vec![b"ECHO".to_vec(), b"a\0b".to_vec()])
-        );
+        assert_eq!(words(b"ECHO a\0b"), Some(vec![b"ECHO".to_vec(), b"a\0b".to_vec()]));
+        assert_eq!(words(b"ECHO 'a\0b'"), Some(vec![b"ECHO".to_vec(), b"a\0b".to_vec()]));
     }
 }

@@ -24,8 +24,8 @@ pub mod request;
 
 pub use args::{Args, Frame};
 pub use big::Big;
-pub use reply::{Mark, Reply, Version};
 pub use error::ProtocolError;
+pub use reply::{Mark, Reply, Version};
 pub use request::{Limits, Parser, Step};
 
 /// The part of a key between the first `{` and the first `}` after it, unless it is empty: keys that share it share their

@@ -51,9 +51,7 @@ impl Natural {
 
     /// The number of its bits.
     pub(super) fn bits(&self) -> usize {
-        self.0
-            .last()
-            .map_or(0, |top| self.0.len() * 32 - top.leading_zeros() as usize)
+        self.0.last().map_or(0, |top| self.0.len() * 32 - top.leading_zeros() as usize)
     }
 
     /// Its highest bits, at most 128 of them; how many there are below; and whether any of those is
@@ -68,8 +66,8 @@ impl Natural {
             let lost = if index == 4 { part } else { 0 };
             top = top << (32 - lost) | u128::from(digit >> lost);
         }
-        let sticky = self.0[..whole].iter().any(|digit| *digit != 0)
-            || part > 0 && self.0[whole] & ((1 << part) - 1) != 0;
+        let sticky =
+            self.0[..whole].iter().any(|digit| *digit != 0) || part > 0 && self.0[whole] & ((1 << part) - 1) != 0;
         (top, below, sticky)
     }
 
@@ -192,23 +190,11 @@ mod tests {
 
     #[test]
     fn decimal_and_back() {
-        for text in [
-            "0",
-            "7",
-            "999999999",
-            "1000000000",
-            "340282366920938463463374607431768211456",
-        ] {
+        for text in ["0", "7", "999999999", "1000000000", "340282366920938463463374607431768211456"] {
             assert_eq!(decimal(&natural(text)), text);
         }
-        assert_eq!(
-            decimal(&Natural::power_of_ten(31)),
-            format!("1{}", "0".repeat(31))
-        );
-        assert_eq!(
-            decimal(&Natural::from_shifted(3, 100)),
-            (3u128 << 100).to_string()
-        );
+        assert_eq!(decimal(&Natural::power_of_ten(31)), format!("1{}", "0".repeat(31)));
+        assert_eq!(decimal(&Natural::from_shifted(3, 100)), (3u128 << 100).to_string());
     }
 
     #[test]
@@ -216,11 +202,7 @@ mod tests {
         for shift in 0..200 {
             let number = Natural::from_shifted(u64::MAX - 6, shift);
             let (top, below, sticky) = number.top();
-            assert_eq!(
-                (below, sticky),
-                ((64 + shift).saturating_sub(128), false),
-                "{shift}"
-            );
+            assert_eq!((below, sticky), ((64 + shift).saturating_sub(128), false), "{shift}");
             assert_eq!(top, u128::from(u64::MAX - 6) << shift.min(64), "{shift}");
             let mut odd = number;
             odd.0[0] |= 1;
@@ -231,9 +213,7 @@ mod tests {
     #[test]
     fn division() {
         let number = natural("123456789012345678901234567890123456789012345");
-        let (quotient, rest) = number
-            .clone()
-            .divide(&natural("1000000000000000000000000000"), 70);
+        let (quotient, rest) = number.clone().divide(&natural("1000000000000000000000000000"), 70);
         assert_eq!((quotient, rest), (123_456_789_012_345_678, true));
         assert_eq!(number.clone().divide(&number, 68), (1, false));
     }

@@ -43,11 +43,7 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     let (negative, magnitude) = split_sign(text);
     if let [b'0', b'x' | b'X', hex @ ..] = magnitude {
-        let Hex {
-            mantissa,
-            exponent,
-            sticky,
-        } = Hex::parse(hex)?;
+        let Hex { mantissa, exponent, sticky } = Hex::parse(hex)?;
         let (mantissa, exponent) = round(mantissa, sticky, exponent, 53, -1074);
         if mantissa == 0 && !Hex::is_zero(hex) {
             return None;
@@ -56,19 +52,13 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         return Some(if negative { -value } else { value });
     }
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let lost = if value.is_infinite() {
-        !is_infinity(magnitude)
-    } else {
-        value == 0.0 && has_digit(magnitude)
-    };
+    let lost = if value.is_infinite() { !is_infinity(magnitude) } else { value == 0.0 && has_digit(magnitude) };
     (!lost && !value.is_nan()).then_some(value)
 }
 
 /// Whether a decimal's mantissa has a digit other than zero.
 pub(super) fn has_digit(magnitude: &[u8]) -> bool {
-    let mantissa = magnitude
-        .iter()
-        .take_while(|byte| !matches!(byte, b'e' | b'E'));
+    let mantissa = magnitude.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
     mantissa.copied().any(|byte| matches!(byte, b'1'..=b'9'))
 }
 
@@ -98,10 +88,7 @@ impl Hex {
     /// Parses what follows `0x`: digits with an optional point, and optionally `p` and a decimal
     /// exponent.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let end = text
-            .iter()
-            .position(|byte| matches!(byte, b'p' | b'P'))
-            .unwrap_or(text.len());
+        let end = text.iter().position(|byte| matches!(byte, b'p' | b'P')).unwrap_or(text.len());
         let (mut mantissa, mut exponent, mut sticky) = (0u128, 0i64, false);
         let (mut digits, mut point) = (0, false);
         for &byte in &text[..end] {
@@ -127,11 +114,7 @@ impl Hex {
         if let Some(power) = text.get(end + 1..) {
             exponent = exponent.saturating_add(parse_exponent(power)?);
         }
-        Some(Self {
-            mantissa,
-            exponent,
-            sticky,
-        })
+        Some(Self { mantissa, exponent, sticky })
     }
 
     /// Whether a parsed text means zero.
@@ -148,9 +131,7 @@ pub(super) fn parse_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let value = digits.iter().fold(0i64, |sum, digit| {
-        (sum * 10 + i64::from(digit - b'0')).min(1 << 40)
-    });
+    let value = digits.iter().fold(0i64, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(1 << 40));
     Some(if negative { -value } else { value })
 }
 
@@ -158,13 +139,7 @@ pub(super) fn parse_exponent(text: &[u8]) -> Option<i64> {
 /// (at most 64), and to even if two are equally near. The result's exponent is at least `least`.
 /// `sticky` tells that the exact value is a little larger; then the mantissa has more than `bits`
 /// bits, or is cut at `least`.
-pub(super) fn round(
-    mantissa: u128,
-    sticky: bool,
-    exponent: i64,
-    bits: u32,
-    least: i64,
-) -> (u64, i64) {
+pub(super) fn round(mantissa: u128, sticky: bool, exponent: i64, bits: u32, least: i64) -> (u64, i64) {
     let excess = i64::from(128 - mantissa.leading_zeros()) - i64::from(bits);
     let drop = excess.max(least.saturating_sub(exponent));
     if mantissa == 0 || drop > 128 {
@@ -179,11 +154,7 @@ pub(super) fn round(
     if rest > half || rest == half && (sticky || kept & 1 == 1) {
         kept += 1;
     }
-    if kept >> bits == 0 {
-        (kept as u64, exponent + drop)
-    } else {
-        ((kept >> 1) as u64, exponent + drop + 1)
-    }
+    if kept >> bits == 0 { (kept as u64, exponent + drop) } else { ((kept >> 1) as u64, exponent + drop + 1) }
 }
 
 /// The double `mantissa` (at most 53 bits) times two to the power of `exponent` (at least -1074).
@@ -200,11 +171,7 @@ fn scale(mantissa: u64, exponent: i64) -> Option<f64> {
     let shift = shift.min(exponent + 1074);
     let (mantissa, exponent) = (mantissa << shift, exponent - shift);
     let hidden = 1u64 << 52;
-    let biased = if mantissa < hidden {
-        0
-    } else {
-        (exponent + 1075) as u64
-    };
+    let biased = if mantissa < hidden { 0 } else { (exponent + 1075) as u64 };
     Some(f64::from_bits(biased << 52 | mantissa & (hidden - 1)))
 }
 
@@ -272,24 +239,15 @@ mod tests {
             ("0x8.", 8.0),
             ("0x1.fffffffffffff7p1023", f64::MAX),
             ("0x1.00000000000008p0", 1.0),
-            (
-                "0x1.000000000000080000000000000000000000001p0",
-                1.000_000_000_000_000_2,
-            ),
+            ("0x1.000000000000080000000000000000000000001p0", 1.000_000_000_000_000_2),
             ("0x1.00000000000018p0", 1.000_000_000_000_000_4),
             ("0x1p-1022", f64::MIN_POSITIVE),
             ("0x1.8p-1074", 1e-323),
         ] {
             assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text:?}");
         }
-        assert_eq!(
-            parse_f64(b"-0").map(f64::to_bits),
-            Some((-0.0f64).to_bits())
-        );
-        assert_eq!(
-            parse_f64(b"-0x0").map(f64::to_bits),
-            Some((-0.0f64).to_bits())
-        );
+        assert_eq!(parse_f64(b"-0").map(f64::to_bits), Some((-0.0f64).to_bits()));
+        assert_eq!(parse_f64(b"-0x0").map(f64::to_bits), Some((-0.0f64).to_bits()));
         for text in [
             "nan",
             "-nan",

@@ -51,12 +51,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bulk_len: 512 << 20,
-            multibulk: 1024 * 1024,
-            inline_len: 64 * 1024,
-            unauthenticated: false,
-        }
+        Self { bulk_len: 512 << 20, multibulk: 1024 * 1024, inline_len: 64 * 1024, unauthenticated: false }
     }
 }
 
@@ -268,18 +263,13 @@ impl Parser {
         match buf.get(self.at) {
             Some(b'$') => {}
             other => {
-                return Err(ProtocolError::ExpectedDollar(
-                    other.copied().unwrap_or(b' '),
-                ));
+                return Err(ProtocolError::ExpectedDollar(other.copied().unwrap_or(b' ')));
             }
         }
         let Header::Number(len, next) = parsed else {
             return Err(ProtocolError::BulkLength);
         };
-        let Some(bytes) = usize::try_from(len)
-            .ok()
-            .filter(|bytes| *bytes <= limits.bulk_len)
-        else {
+        let Some(bytes) = usize::try_from(len).ok().filter(|bytes| *bytes <= limits.bulk_len) else {
             return Err(ProtocolError::BulkLength);
         };
         if limits.unauthenticated && len > UNAUTHENTICATED_BULK {
@@ -295,9 +285,7 @@ impl Parser {
     fn unfinished(&mut self, len: usize, have: usize) -> Step {
         if len < BIG || have >= len {
             self.stage = Stage::Payload(len);
-            return Step::Incomplete {
-                want: len - have.min(len) + 2 - have.saturating_sub(len),
-            };
+            return Step::Incomplete { want: len - have.min(len) + 2 - have.saturating_sub(len) };
         }
         self.stage = Stage::Behind;
         self.receiving = Some(Big::new(len));
@@ -341,10 +329,6 @@ impl Parser {
             .map_err(|inline::Unbalanced| ProtocolError::UnbalancedQuotes)?;
         self.stage = Stage::Delivered;
         let consumed = end + 1;
-        Ok(if self.spans.is_empty() {
-            Step::Empty { consumed }
-        } else {
-            Step::Request { consumed }
-        })
+        Ok(if self.spans.is_empty() { Step::Empty { consumed } } else { Step::Request { consumed } })
     }
 }

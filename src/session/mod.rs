@@ -5,6 +5,7 @@ mod registry;
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::protocol::Version;
 
@@ -52,6 +53,23 @@ impl Client {
             no_touch: false,
             info,
         }
+    }
+
+    /// Puts the session into the state of a new connection (`RESET`).
+    pub fn reset(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+        self.reply_mode = ReplyMode::On;
+        self.select(0);
+        self.set_version(Version::Resp2);
+        self.set_no_touch(false);
+        self.info.no_evict.store(false, Relaxed);
+        self.info.set_names(|names| names.name.clear());
+    }
+
+    /// Sets whether its commands leave the access clock of keys alone.
+    pub fn set_no_touch(&mut self, no_touch: bool) {
+        self.no_touch = no_touch;
+        self.info.no_touch.store(no_touch, Relaxed);
     }
 
     /// Selects a database.

@@ -115,6 +115,12 @@ impl ClientInfo {
         }
     }
 
+    /// Whether it comes from this machine: over the loopback interface or a unix socket.
+    pub fn is_local(&self) -> bool {
+        let from = self.address.parse::<std::net::SocketAddr>();
+        self.transport == Transport::Unix || from.is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// The connection's descriptor, for `CLIENT LIST`; `None` once it closed.
     pub fn descriptor(&self) -> Option<RawFd> {
         *self.socket.lock()
@@ -143,11 +149,14 @@ pub struct Arrival {
     pub socket: RawFd,
 }
 
+/// The clients of one worker by their ids.
+type Clients = HashMap<u64, Arc<ClientInfo>>;
+
 /// All clients, by worker.
 pub struct Registry {
     next_id: AtomicU64,
     connected: AtomicUsize,
-    workers: Box<[Mutex<HashMap<u64, Arc<ClientInfo>>>]>,
+    workers: Box<[Mutex<Clients>]>,
 }
 
 impl Registry {
@@ -206,9 +215,15 @@ impl Registry {
         }
     }
 
+    /// The client of this id.
+    pub fn find(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.workers.iter().find_map(|worker| worker.lock().get(&id).cloned())
+    }
+
     /// All clients in the order of their ids.
     pub fn list(&self) -> Vec<Arc<ClientInfo>> {
-        let mut all: Vec<_> = self.workers.iter().flat_map(|worker| worker.lock().values().cloned().collect::<Vec<_>>()).collect();
+        let mut all: Vec<_> =
+            self.workers.iter().flat_map(|worker| worker.lock().values().cloned().collect::<Vec<_>>()).collect();
         all.sort_unstable_by_key(|info| info.id);
         all
     }

@@ -1,26 +1,15 @@
-//! Access to keys: [`Store`] is a worker's view of one database at one moment, [`Entry`] one key of it, locked.
+//! One key, locked: [`Entry`] reads and changes it, and keeps the counts exact.
 
 use std::ptr::NonNull;
 
 use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
 
-use super::enter::Local;
-use super::keyspace::{Delta, Keyspace};
+use super::keyspace::Delta;
 use super::object::{Kind, LongString, Object};
 use super::record::{EMBEDDED_MAX, Payload, Record, Value};
-use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
+use super::slot::{KeyHasher, Map, Probe, Slot};
+use super::view::Store;
 use crate::protocol::number;
-
-/// One worker's view of one database at one moment.
-#[derive(Clone, Copy)]
-pub struct Store<'a> {
-    pub(super) keyspace: &'a Keyspace,
-    pub(super) local: &'a Local,
-    /// The database in use.
-    pub database: usize,
-    /// Milliseconds of Unix time at which the command runs: keys past it are gone.
-    pub now_ms: u64,
-}
 
 /// What becomes of a key's time to live when its value changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,123 +42,13 @@ pub enum OwnedValue {
     Boxed(Box<Object>),
 }
 
-impl<'a> Store<'a> {
-    /// The view of `worker` on `database` at `now_ms`.
-    pub fn new(keyspace: &'a Keyspace, local: &'a Local, database: usize, now_ms: u64) -> Self {
-        Store { keyspace, local, database, now_ms }
-    }
-
-    /// The keyspace behind the view.
-    pub fn keyspace(&self) -> &'a Keyspace {
-        self.keyspace
-    }
-
-    /// The same view on another database.
-    pub fn select(&self, database: usize) -> Store<'a> {
-        Store { database, ..*self }
-    }
-
-    #[inline]
-    fn locate(&self, key: &[u8]) -> (u64, u32, &'a Map) {
-        debug_assert!(self.local.is_inside(), "access outside an entry");
-        let (hash, shard) = self.local.route(self.keyspace, key);
-        (hash, shard, &self.keyspace.database(self.database).maps[shard as usize])
-    }
-
-    /// The second of the access clock.
-    #[inline]
-    fn clock(&self) -> u32 {
-        (self.now_ms / 1000) as u32
-    }
-
-    /// Reads a key under its shared lock, as a command of a client does: the access clock is set. A key past its time is
-    /// not there. `read` must not touch the store.
-    #[inline]
-    pub fn read<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
-        let clock = self.clock();
-        self.peek(key, |record| {
-            if let Some(record) = record {
-                record.set_access(clock);
-            }
-            read(record)
-        })
-    }
-
-    /// Reads a key without setting its access clock, as `TTL`, `TYPE` and `OBJECT` do.
-    #[inline]
-    pub fn peek<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
-        let (hash, _, map) = self.locate(key);
-        let mut read = Some(read);
-        let mut expired = false;
-        let result = map.read_sync(&Lookup { hash, key }, |slot, ()| {
-            let record = slot.record()?;
-            expired = record.is_expired(self.now_ms);
-            if expired {
-                return None;
-            }
-            read.take().map(|read| read(Some(record)))
-        });
-        if let Some(Some(result)) = result {
-            return result;
-        }
-        if expired {
-            self.remove_expired(key);
-        }
-        match read.take() {
-            Some(read) => read(None),
-            None => unreachable!("the reader ran only if it gave a result"),
-        }
-    }
-
-    /// Removes a key that a read found past its time.
-    #[cold]
-    fn remove_expired(&self, key: &[u8]) {
-        // Opening an entry removes an expired record.
-        self.update(key, |_| ());
-    }
-
-    /// Opens a key under its exclusive lock, to read and change it. A key past its time is removed first. `update` must
-    /// not touch the store.
-    #[inline]
-    pub fn update<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
-        let (hash, shard, map) = self.locate(key);
-        let probe = Probe { hash, key: Some(key) };
-        let place = match map.entry_sync(Slot::probing(&probe)) {
-            MapEntry::Occupied(entry) => Place::Occupied(entry),
-            MapEntry::Vacant(entry) => Place::Vacant(entry),
-        };
-        let mut entry = Entry::new(*self, key, (hash, shard), place);
-        let result = update(&mut entry);
-        entry.finish();
-        result
-    }
-
-    /// Whether the key is there.
-    pub fn exists(&self, key: &[u8]) -> bool {
-        self.peek(key, |record| record.is_some())
-    }
-
-    /// Removes a key; whether it was there.
-    pub fn remove(&self, key: &[u8]) -> bool {
-        let (hash, shard, map) = self.locate(key);
-        // A look-up that finds nothing is the cheaper half of DEL; it needs no probe.
-        let Some(found) = map.get_sync(&Lookup { hash, key }) else { return false };
-        let mut entry = Entry::new(*self, key, (hash, shard), Place::Occupied(found));
-        let removed = entry.remove();
-        entry.finish();
-        removed
-    }
-
-    /// Counts a change of the keyspace, as `rdb_changes_since_last_save` reports it.
-    pub fn changed(&self) {
-        self.keyspace.note_changes(self.local.worker, 1);
-    }
-}
-
 type Occupied<'a> = OccupiedEntry<'a, Slot, (), KeyHasher>;
 
-enum Place<'a> {
+/// Where a key is.
+pub(super) enum Place<'a> {
+    /// In the map.
     Occupied(Occupied<'a>),
+    /// Not in the map; it would come here.
     Vacant(VacantEntry<'a, Slot, (), KeyHasher>),
     /// The key was removed, and its lock is given back.
     Removed(&'a Map),
@@ -191,7 +70,7 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     #[inline]
-    fn new(store: Store<'a>, key: &'a [u8], (hash, shard): (u64, u32), place: Place<'a>) -> Self {
+    pub(super) fn new(store: Store<'a>, key: &'a [u8], (hash, shard): (u64, u32), place: Place<'a>) -> Self {
         let mut entry =
             Entry { store, key, hash, shard, place, object_bytes: 0, expired: false, delta: Delta::default() };
         entry.expired = entry.stored().is_some_and(|record| record.is_expired(store.now_ms));
@@ -259,6 +138,15 @@ impl<'a> Entry<'a> {
             self.put(Payload::Embedded { bytes: &bytes, raw: true }, ttl);
         } else {
             self.put(Payload::Boxed(Box::new(Object::String(bytes.into()))), ttl);
+        }
+    }
+
+    /// Sets a string that stays text even where it is an integer's, as the results of `INCRBYFLOAT` do.
+    pub fn set_text(&mut self, bytes: &[u8], ttl: Ttl) {
+        if bytes.len() <= EMBEDDED_MAX {
+            self.put(Payload::Embedded { bytes, raw: false }, ttl);
+        } else {
+            self.put(Payload::Boxed(Box::new(Object::String(bytes.to_vec().into()))), ttl);
         }
     }
 
@@ -355,23 +243,24 @@ impl<'a> Entry<'a> {
         entry.key().record().and_then(|record| unsafe { record.object_mut() })
     }
 
-    /// Replaces the record by one with another presence of an expiry, keeping the value.
+    /// Replaces the record by one with another presence of an expiry, keeping the value. The key never leaves its place:
+    /// another worker would see it missing, or set it meanwhile and have that undone.
     fn rebuild(&mut self, expiry: Option<u64>) {
-        let Place::Occupied(entry) = &self.place else { return };
-        let Some(record) = entry.key().record() else { return };
-        let access = record.access();
-        let fresh = match record.value() {
-            Value::Embedded { bytes, raw } => Record::build(self.key, expiry, Payload::Embedded { bytes, raw }),
-            Value::Integer(value) => Record::build(self.key, expiry, Payload::Integer(value)),
-            Value::Boxed(_) => {
-                // The object moves over to the new record, so the old one is taken apart first.
-                let Some(parcel) = self.take() else { return };
-                let OwnedValue::Boxed(object) = parcel.value else { return };
-                self.insert(Payload::Boxed(object), expiry);
-                return;
+        self.uncount_record();
+        if let Place::Occupied(entry) = &self.place
+            && let Some(record) = entry.key().record()
+        {
+            // SAFETY: this entry holds the exclusive lock; the value moves to the fresh record, so that of the old one
+            // only the block is freed, once, after it left the slot.
+            unsafe {
+                let fresh = record.rebuild(expiry);
+                if let Some(old) = entry.key().replace(fresh) {
+                    Record::free_block(old);
+                }
             }
-        };
-        self.swap_record(fresh, access);
+        }
+        self.count_record(1);
+        self.arm_if(expiry);
     }
 
     /// Writes a value: in place where the record allows it, else as a new record in the place of the old.
@@ -528,5 +417,12 @@ impl<'a> Entry<'a> {
         }
         self.settle_object();
         self.store.keyspace.count(self.store.local.worker, self.store.database, self.delta);
+    }
+}
+
+impl Drop for Entry<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.finish();
     }
 }

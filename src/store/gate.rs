@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Busy;
 
 /// A 32-bit atomic word, real or a model checker's.
-pub trait Word: Send + Sync {
+pub(super) trait Word: Send + Sync {
     /// A word that holds 0.
     fn zero() -> Self;
     /// Reads, sequentially consistent.
@@ -69,7 +69,7 @@ const OUTSIDE: u32 = 0;
 const OWNING: u32 = u32::MAX;
 
 /// The entry words of all shards and workers of one keyspace.
-pub struct Gate<W: Word = AtomicU32> {
+pub(super) struct Gate<W: Word = AtomicU32> {
     owners: Box<[W]>,
     inside: Box<[Padded<W>]>,
     global: Padded<W>,
@@ -77,7 +77,7 @@ pub struct Gate<W: Word = AtomicU32> {
 
 impl<W: Word> Gate<W> {
     /// A gate before `shards` shards for workers numbered below `workers`.
-    pub fn new(shards: usize, workers: usize) -> Self {
+    pub(super) fn new(shards: usize, workers: usize) -> Self {
         Gate {
             owners: (0..shards).map(|_| W::zero()).collect(),
             inside: (0..workers).map(|_| Padded(W::zero())).collect(),
@@ -86,13 +86,17 @@ impl<W: Word> Gate<W> {
     }
 
     /// Workers that may enter.
-    pub fn workers(&self) -> usize {
+    pub(super) fn workers(&self) -> usize {
         self.inside.len()
     }
 
     /// Enters `shard` beside other workers; [`Gate::leave`] ends it.
     #[inline]
-    pub fn enter_shared(&self, worker: usize, shard: u32) -> Result<(), Busy> {
+    pub(super) fn enter_shared(&self, worker: usize, shard: u32) -> Result<(), Busy> {
+        // With one worker there is nobody to agree with, and the fence would be the dearest instruction of a GET.
+        if self.inside.len() == 1 {
+            return Ok(());
+        }
         let inside = &self.inside[worker].0;
         inside.announce(shard + 1);
         if self.owners[shard as usize].read() == 0 && self.global.0.read() == 0 {
@@ -104,13 +108,16 @@ impl<W: Word> Gate<W> {
 
     /// Leaves a shared entry.
     #[inline]
-    pub fn leave(&self, worker: usize) {
+    pub(super) fn leave(&self, worker: usize) {
+        if self.inside.len() == 1 {
+            return;
+        }
         self.inside[worker].0.release(OUTSIDE);
     }
 
     /// Owns all of `shards`, which are ascending and distinct; [`Gate::leave_exclusive`] ends it. Waits for workers that
     /// are inside at most `patience` pauses.
-    pub fn enter_exclusive(&self, worker: usize, shards: &[u32], patience: u32) -> Result<(), Busy> {
+    pub(super) fn enter_exclusive(&self, worker: usize, shards: &[u32], patience: u32) -> Result<(), Busy> {
         let inside = &self.inside[worker].0;
         inside.announce(OWNING);
         if self.global.0.read() != 0 {
@@ -132,7 +139,7 @@ impl<W: Word> Gate<W> {
     }
 
     /// Gives `shards` back.
-    pub fn leave_exclusive(&self, worker: usize, shards: &[u32]) {
+    pub(super) fn leave_exclusive(&self, worker: usize, shards: &[u32]) {
         for &shard in shards {
             self.owners[shard as usize].release(0);
         }
@@ -140,7 +147,7 @@ impl<W: Word> Gate<W> {
     }
 
     /// Owns the whole keyspace; [`Gate::leave_global`] ends it.
-    pub fn enter_global(&self, worker: usize, patience: u32) -> Result<(), Busy> {
+    pub(super) fn enter_global(&self, worker: usize, patience: u32) -> Result<(), Busy> {
         if !self.global.0.take(worker as u32 + 1) {
             return Err(Busy);
         }
@@ -152,7 +159,7 @@ impl<W: Word> Gate<W> {
     }
 
     /// Gives the keyspace back.
-    pub fn leave_global(&self) {
+    pub(super) fn leave_global(&self) {
         self.global.0.release(0);
     }
 

@@ -1,7 +1,7 @@
 //! The keyspace: shards of maps, the gate before them, and the counts.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
 use super::gate::Gate;
 use super::slot::{KeyHasher, Map};
@@ -10,10 +10,13 @@ use super::wheel::Timer;
 /// Slots of the key space, as in Redis Cluster.
 pub const SLOTS: usize = 16384;
 
+/// The most databases: their numbers take 16 bits in a timer.
+pub const DATABASES_MAX: usize = 1 << 16;
+
 /// How large a keyspace is built.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Databases that `SELECT` reaches.
+    /// Databases that `SELECT` reaches: at least 1, and at most [`DATABASES_MAX`].
     pub databases: usize,
     /// Shards: a power of two from 1 to [`SLOTS`].
     pub shards: usize,
@@ -25,7 +28,12 @@ pub struct Shape {
 pub struct Keyspace {
     pub(super) hasher: KeyHasher,
     pub(super) gate: Gate,
+    /// Null until a database is first used, because most of them never are.
     databases: Box<[AtomicPtr<Database>]>,
+    /// The identity of the database at each index, and the index of each identity: timers name databases by identity,
+    /// because `SWAPDB` moves keys under them.
+    identities: Box<[AtomicU16]>,
+    indices: Box<[AtomicU16]>,
     /// Which shard a slot belongs to, by the slot's upper bits.
     route: Box<[u16]>,
     shards: usize,
@@ -81,14 +89,17 @@ impl Keyspace {
     /// An empty keyspace.
     pub fn new(shape: Shape) -> Self {
         let shards = shape.shards.clamp(1, SLOTS).next_power_of_two();
-        let hasher = KeyHasher::random();
+        let databases = shape.databases.clamp(1, DATABASES_MAX);
+        let numbers = || (0..databases).map(|number| AtomicU16::new(number as u16)).collect();
         Keyspace {
-            hasher,
+            hasher: KeyHasher::random(),
             gate: Gate::new(shards, shape.workers),
-            databases: (0..shape.databases).map(|_| AtomicPtr::new(Database::boxed(shards, hasher))).collect(),
+            databases: (0..databases).map(|_| AtomicPtr::default()).collect(),
+            identities: numbers(),
+            indices: numbers(),
             route: routes(shards),
             shards,
-            counts: (0..shape.databases * shape.workers).map(|_| Counts::default()).collect(),
+            counts: (0..databases * shape.workers).map(|_| Counts::default()).collect(),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
         }
@@ -123,19 +134,42 @@ impl Keyspace {
     /// The maps of a database. The caller is inside the gate, so no flush replaces them meanwhile.
     #[inline]
     pub(super) fn database(&self, database: usize) -> &Database {
+        let ptr = self.databases[database].load(Ordering::Acquire);
+        let ptr = if ptr.is_null() { self.create_database(database) } else { ptr };
         // SAFETY: the pointer came from Box::into_raw; it is replaced only under a global entry, and the caller is inside.
-        unsafe { &*self.databases[database].load(Ordering::Acquire) }
+        unsafe { &*ptr }
     }
 
-    /// Puts an empty database in the place of `database`. The caller is inside globally.
-    pub(super) fn take_database(&self, database: usize) -> Box<Database> {
-        let fresh = Database::boxed(self.shards, self.hasher);
-        let old = self.databases[database].swap(fresh, Ordering::AcqRel);
+    /// The maps of a database if it was ever used. The caller is inside the gate.
+    pub(super) fn used_database(&self, database: usize) -> Option<&Database> {
+        // SAFETY: as in `database`.
+        unsafe { self.databases[database].load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Makes the maps of a database that is used for the first time. Whoever comes second takes those of the first.
+    #[cold]
+    fn create_database(&self, database: usize) -> *mut Database {
+        let maps = (0..self.shards).map(|_| Map::with_hasher(self.hasher)).collect();
+        let fresh = Box::into_raw(Box::new(Database { maps }));
+        let none = std::ptr::null_mut();
+        match self.databases[database].compare_exchange(none, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => fresh,
+            Err(present) => {
+                // SAFETY: the pointer came from Box::into_raw above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(fresh) });
+                present
+            }
+        }
+    }
+
+    /// Takes the maps of a database out, if it has any, which leaves it empty. The caller is inside globally.
+    pub(super) fn take_database(&self, database: usize) -> Option<Database> {
+        let old = self.databases[database].swap(std::ptr::null_mut(), Ordering::AcqRel);
         for worker in 0..self.workers() {
             self.counts[database * self.workers() + worker].clear();
         }
         // SAFETY: the pointer came from Box::into_raw, nobody else has it any more, and nobody is inside to use it.
-        unsafe { Box::from_raw(old) }
+        (!old.is_null()).then(|| *unsafe { Box::from_raw(old) })
     }
 
     /// Exchanges two databases. The caller is inside globally.
@@ -146,6 +180,16 @@ impl Keyspace {
         for worker in 0..self.workers() {
             self.counts[a * self.workers() + worker].swap(&self.counts[b * self.workers() + worker]);
         }
+        let first = self.identities[a].load(Ordering::Relaxed);
+        let second = self.identities[b].swap(first, Ordering::Relaxed);
+        self.identities[a].store(second, Ordering::Relaxed);
+        self.indices[usize::from(first)].store(b as u16, Ordering::Relaxed);
+        self.indices[usize::from(second)].store(a as u16, Ordering::Relaxed);
+    }
+
+    /// Where the database of a timer is now. The caller is inside.
+    pub(super) fn database_of(&self, timer: &Timer) -> usize {
+        self.indices[usize::from(timer.database)].load(Ordering::Relaxed).into()
     }
 
     #[inline]
@@ -202,22 +246,14 @@ impl Keyspace {
 
     /// A timer for a key that expires at `due_ms`.
     pub(super) fn timer(&self, due_ms: u64, hash: u64, shard: u32, database: usize) -> Timer {
-        Timer { due_ms, hash, shard: shard as u16, database: database as u16 }
+        let database = self.identities[database].load(Ordering::Relaxed);
+        Timer { due_ms, hash, shard: shard as u16, database }
     }
 }
 
 impl Drop for Keyspace {
     fn drop(&mut self) {
-        for database in &self.databases {
-            // SAFETY: the pointer came from Box::into_raw, and nobody else can have the keyspace any more.
-            drop(unsafe { Box::from_raw(database.load(Ordering::Acquire)) });
-        }
-    }
-}
-
-impl Database {
-    fn boxed(shards: usize, hasher: KeyHasher) -> *mut Database {
-        Box::into_raw(Box::new(Database { maps: (0..shards).map(|_| Map::with_hasher(hasher)).collect() }))
+        (0..self.databases()).for_each(|database| drop(self.take_database(database)));
     }
 }
 

@@ -6,19 +6,27 @@
 
 mod enter;
 mod entry;
+mod expire;
 mod gate;
 pub mod heap;
 mod keyspace;
 mod object;
+pub mod reclaim;
 mod record;
+mod scan;
 mod slot;
-mod sweep;
+#[cfg(test)]
+mod tests;
+mod view;
 mod wheel;
+mod whole;
 
 pub use enter::{Held, Local};
-pub use entry::{Entry, OwnedValue, Parcel, Store, Ttl};
+pub use entry::{Entry, OwnedValue, Parcel, Ttl};
 pub use gate::Busy;
-pub use keyspace::{Keyspace, SLOTS, Shape, Totals};
+pub use keyspace::{DATABASES_MAX, Keyspace, SLOTS, Shape, Totals};
 pub use object::{Kind, LongString, Object, malloc_size};
 pub use record::{EMBEDDED_MAX, Record, Value};
-pub use sweep::{Cursor, Flushed};
+pub use scan::Cursor;
+pub use view::Store;
+pub use whole::Flushed;

@@ -35,6 +35,29 @@ impl Object {
         }
     }
 
+    /// The string, if the object is one.
+    #[inline]
+    pub fn as_string(&self) -> Option<&LongString> {
+        match self {
+            Object::String(string) => Some(string),
+        }
+    }
+
+    /// The string, if the object is one, to change it.
+    #[inline]
+    pub fn as_string_mut(&mut self) -> Option<&mut LongString> {
+        match self {
+            Object::String(string) => Some(string),
+        }
+    }
+
+    /// The name of the way in which the value is kept, as `OBJECT ENCODING` tells it.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Object::String(_) => "raw",
+        }
+    }
+
     /// Bytes that the object takes, as the allocator counts them.
     pub fn memory(&self) -> usize {
         size_of::<Self>()

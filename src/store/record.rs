@@ -40,7 +40,12 @@ enum Form {
 #[derive(Debug)]
 pub enum Payload<'a> {
     /// Bytes to copy into the record; at most [`EMBEDDED_MAX`]. `raw` marks strings that were changed in place.
-    Embedded { bytes: &'a [u8], raw: bool },
+    Embedded {
+        /// The string.
+        bytes: &'a [u8],
+        /// Whether it was changed in place, which `OBJECT ENCODING` tells.
+        raw: bool,
+    },
     /// A string that is the decimal form of an integer.
     Integer(i64),
     /// A value of its own.
@@ -51,7 +56,12 @@ pub enum Payload<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// A string inside the record.
-    Embedded { bytes: &'a [u8], raw: bool },
+    Embedded {
+        /// The string.
+        bytes: &'a [u8],
+        /// Whether it was changed in place, which `OBJECT ENCODING` tells.
+        raw: bool,
+    },
     /// A string kept as an integer.
     Integer(i64),
     /// A value of its own.
@@ -98,7 +108,9 @@ impl<'a> Record<'a> {
                     base.add(key_at + key.len()).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
                 }
                 Payload::Integer(value) => base.add(word_offset(meta)).cast::<i64>().write(value),
-                Payload::Boxed(object) => base.add(word_offset(meta)).cast::<*mut Object>().write(Box::into_raw(object)),
+                Payload::Boxed(object) => {
+                    base.add(word_offset(meta)).cast::<*mut Object>().write(Box::into_raw(object))
+                }
             }
             base.add(key_at).copy_from_nonoverlapping(key.as_ptr(), key.len());
         }
@@ -118,6 +130,32 @@ impl<'a> Record<'a> {
         }
         // SAFETY: the block was allocated for a size of the same class as the record's present size.
         unsafe { heap::free(ptr, record.size()) };
+    }
+
+    /// Builds a record with the same key, value and access clock, and with another expiry. An object moves over.
+    ///
+    /// # Safety
+    /// The caller holds the entry exclusively, and of this record only frees the block, by [`Record::free_block`].
+    pub(super) unsafe fn rebuild(self, expiry: Option<u64>) -> NonNull<u8> {
+        let payload = match self.value() {
+            Value::Embedded { bytes, raw } => Payload::Embedded { bytes, raw },
+            Value::Integer(value) => Payload::Integer(value),
+            // SAFETY: the pointer came from Box::into_raw; the caller frees this record without it.
+            Value::Boxed(_) => Payload::Boxed(unsafe { Box::from_raw(self.object_ptr()) }),
+        };
+        let fresh = Record::build(self.key(), expiry, payload);
+        // SAFETY: it was built just now.
+        unsafe { Record::from_raw(fresh) }.set_access(self.access());
+        fresh
+    }
+
+    /// Frees a record without the object behind it, which belongs to another by now.
+    ///
+    /// # Safety
+    /// As for [`Record::free`].
+    pub(super) unsafe fn free_block(ptr: NonNull<u8>) {
+        // SAFETY: the caller owns the block, which was allocated for a size of the same class as its present size.
+        unsafe { heap::free(ptr, Record::from_raw(ptr).size()) };
     }
 
     /// Frees a record's own block and hands out the object behind it.
@@ -367,7 +405,9 @@ mod tests {
                     with(&key, expiry, Payload::Embedded { bytes: &bytes, raw: len == 1 }, |record| {
                         assert_eq!(record.key(), key);
                         assert_eq!(record.expiry(), expiry);
-                        assert!(matches!(record.value(), Value::Embedded { bytes: b, raw } if b == bytes && raw == (len == 1)));
+                        assert!(
+                            matches!(record.value(), Value::Embedded { bytes: b, raw } if b == bytes && raw == (len == 1))
+                        );
                     });
                 }
                 with(&key, expiry, Payload::Integer(i64::MIN), |record| {

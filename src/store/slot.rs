@@ -13,20 +13,20 @@ pub(super) type Map = scc::HashMap<Slot, (), KeyHasher>;
 ///
 /// Look-ups bring their hash along; the map asks for a hash of a key only when it moves entries.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyHasher {
+pub(super) struct KeyHasher {
     seed: u64,
 }
 
 impl KeyHasher {
     /// A hasher with a random seed.
-    pub fn random() -> Self {
+    pub(super) fn random() -> Self {
         KeyHasher { seed: foldhash::quality::RandomState::default().hash_one(std::process::id()) }
     }
 
     /// The hash of a key. The map takes its top bits for the bucket and its low 8 for the tag within; the shard takes
     /// the bits between.
     #[inline]
-    pub fn hash(&self, key: &[u8]) -> u64 {
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
         let shared = foldhash::SharedSeed::global_random();
         let mut hasher = foldhash::quality::FoldHasher::with_seed(self.seed, shared);
         hasher.write(key);
@@ -44,7 +44,7 @@ impl BuildHasher for KeyHasher {
 
 /// Takes a finished hash through `write_u64`, or a key through `write`.
 #[derive(Debug)]
-pub struct Passed {
+pub(super) struct Passed {
     keys: KeyHasher,
     hash: u64,
 }
@@ -67,7 +67,7 @@ impl Hasher for Passed {
 /// A key to look for, with its hash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup<'a> {
-    pub hash: u64,
+    pub(super) hash: u64,
     pub key: &'a [u8],
 }
 
@@ -88,7 +88,7 @@ impl scc::Equivalent<Slot> for Lookup<'_> {
 /// Any key of this hash's bucket and tag that is past its time: what the timing wheel looks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
-    pub hash: u64,
+    pub(super) hash: u64,
     pub now_ms: u64,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Slot(Cell<*mut u8>);
 /// What a probing slot points to.
 pub(super) struct Probe<'a> {
     /// The hash to look under.
-    pub hash: u64,
+    pub(super) hash: u64,
     /// The key to find; `None` finds nothing, for a probe that only marks a place.
     pub key: Option<&'a [u8]>,
 }
@@ -205,8 +205,8 @@ impl Eq for Slot {}
 /// A key of this hash's bucket and tag that expires at exactly this time: whose timer is not stale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Armed {
-    pub hash: u64,
-    pub due_ms: u64,
+    pub(super) hash: u64,
+    pub(super) due_ms: u64,
 }
 
 impl Hash for Armed {

@@ -15,22 +15,22 @@ const LEVELS: usize = 4;
 
 /// A key's due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timer {
+pub(super) struct Timer {
     /// When, in milliseconds of Unix time.
-    pub due_ms: u64,
+    pub(super) due_ms: u64,
     /// The 40 highest and 8 lowest bits of the key's hash: those by which the map finds it. The rest is 0.
-    pub hash: u64,
+    pub(super) hash: u64,
     /// The shard of the key.
-    pub shard: u16,
-    /// The database of the key.
-    pub database: u16,
+    pub(super) shard: u16,
+    /// The identity of the key's database, which is its number unless `SWAPDB` moved it.
+    pub(super) database: u16,
 }
 
 /// The bits of a hash that a timer keeps.
 const HASH_KEPT: u64 = !(0xffff << 8);
 
 /// A timer in 16 bytes: the due time in 48 bits (year 10889), the hash in 48, shard and database in 16 each.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Packed(u64, u64);
 
 impl Packed {
@@ -40,51 +40,49 @@ impl Packed {
     }
 
     fn timer(self) -> Timer {
-        Timer {
-            due_ms: self.0 >> 16,
-            hash: self.1 & HASH_KEPT,
-            shard: self.0 as u16,
-            database: (self.1 >> 8) as u16,
-        }
+        Timer { due_ms: self.0 >> 16, hash: self.1 & HASH_KEPT, shard: self.0 as u16, database: (self.1 >> 8) as u16 }
     }
 }
 
 /// The timers of one worker.
-pub struct Wheel {
+pub(super) struct Wheel {
     levels: [Box<[Vec<Packed>]>; LEVELS],
     /// The next tick to fire: all before it has fired.
     tick: u64,
     len: usize,
+    /// Timers in the slots of each level: where there are none, time passes in leaps.
+    counts: [usize; LEVELS],
     /// Timers taken from a slot of which not all have fired yet.
     firing: Vec<Packed>,
-    /// The next slot to sweep, over all levels.
-    sweep_at: usize,
+    /// The next slot to sweep, over all levels, and the place in it.
+    sweep_at: (usize, usize),
 }
 
 impl Wheel {
     /// An empty wheel that starts at `now_ms`.
-    pub fn new(now_ms: u64) -> Self {
+    pub(super) fn new(now_ms: u64) -> Self {
         Wheel {
             levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
             tick: now_ms >> TICK_BITS,
             len: 0,
+            counts: [0; LEVELS],
             firing: Vec::new(),
-            sweep_at: 0,
+            sweep_at: (0, 0),
         }
     }
 
     /// Timers in the wheel, stale ones included.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is no timer.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Puts a timer in.
-    pub fn insert(&mut self, timer: &Timer) {
+    pub(super) fn insert(&mut self, timer: &Timer) {
         self.len += 1;
         self.place(Packed::new(timer));
     }
@@ -96,18 +94,28 @@ impl Wheel {
             let shift = SLOT_BITS * level as u32;
             // A timer beyond the level below is never in the present slot of this level, which was already spread.
             if (tick >> shift) - (self.tick >> shift) < SLOTS as u64 {
-                self.levels[level][(tick >> shift) as usize % SLOTS].push(packed);
+                self.push(level, tick >> shift, packed);
                 return;
             }
         }
         let top = SLOT_BITS * (LEVELS as u32 - 1);
-        let last = ((self.tick >> top) + SLOTS as u64 - 1) as usize % SLOTS;
-        self.levels[LEVELS - 1][last].push(packed);
+        self.push(LEVELS - 1, (self.tick >> top) + SLOTS as u64 - 1, packed);
+    }
+
+    fn push(&mut self, level: usize, at: u64, packed: Packed) {
+        self.counts[level] += 1;
+        self.levels[level][at as usize % SLOTS].push(packed);
+    }
+
+    fn take(&mut self, level: usize, at: u64) -> Vec<Packed> {
+        let taken = std::mem::take(&mut self.levels[level][at as usize % SLOTS]);
+        self.counts[level] -= taken.len();
+        taken
     }
 
     /// Advances to `now_ms` and gives every timer that falls due to `fire`, at most `budget` of them. Returns whether
     /// more are due already.
-    pub fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
+    pub(super) fn advance(&mut self, now_ms: u64, budget: usize, mut fire: impl FnMut(Timer)) -> bool {
         let end = now_ms >> TICK_BITS;
         let mut left = budget;
         loop {
@@ -123,12 +131,24 @@ impl Wheel {
             if self.tick >= end {
                 return false;
             }
-            if self.len == 0 {
+            if self.is_empty() {
                 self.tick = end;
                 return false;
             }
-            self.step();
+            self.leap(end);
+            if self.tick < end {
+                self.step();
+            }
         }
+    }
+
+    /// Passes the ticks in which nothing can happen: until the first level that holds timers has its next slot. An idle
+    /// server, or one whose machine was suspended, does not count every tick of days.
+    fn leap(&mut self, end: u64) {
+        let empty = self.counts.iter().take_while(|&&count| count == 0).count().min(LEVELS - 1);
+        let shift = SLOT_BITS * empty as u32;
+        let next = ((self.tick >> shift) + 1) << shift;
+        self.tick = self.tick.max(end.min(next - 1));
     }
 
     /// Moves on by one tick: spreads the upper slots that begin with it and takes what fires in it.
@@ -137,38 +157,57 @@ impl Wheel {
         for level in (1..LEVELS).rev() {
             let shift = SLOT_BITS * level as u32;
             if self.tick & ((1 << shift) - 1) == 0 {
-                for packed in std::mem::take(&mut self.levels[level][(self.tick >> shift) as usize % SLOTS]) {
+                for packed in self.take(level, self.tick >> shift) {
                     self.spread(packed);
                 }
             }
         }
-        self.firing = std::mem::take(&mut self.levels[0][self.tick as usize % SLOTS]);
+        self.firing = self.take(0, self.tick);
     }
 
     /// Puts a timer of an upper slot lower; one that fires in this very tick goes where the step takes it from.
     fn spread(&mut self, packed: Packed) {
         let tick = ((packed.timer().due_ms + 1) >> TICK_BITS) + 1;
         if tick <= self.tick {
-            self.levels[0][self.tick as usize % SLOTS].push(packed);
+            self.push(0, self.tick, packed);
         } else {
             self.place(packed);
         }
     }
 
-    /// Drops the stale timers of the next slots until `budget` timers were looked at.
-    pub fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
-        let mut seen = 0;
+    /// Looks at the next timers, at most `budget`, and drops the stale ones and the repeated.
+    ///
+    /// A key that is deleted and set again to expire at the same moment leaves equal timers, all of which are right. They
+    /// are in one slot, and found where they are looked at together.
+    pub(super) fn sweep(&mut self, budget: usize, mut is_stale: impl FnMut(Timer) -> bool) {
+        let mut left = budget;
         for _ in 0..LEVELS * SLOTS {
-            let at = self.sweep_at % (LEVELS * SLOTS);
-            self.sweep_at = at + 1;
+            let (at, from) = self.sweep_at;
             let slot = &mut self.levels[at / SLOTS][at % SLOTS];
-            let before = slot.len();
-            slot.retain(|packed| !is_stale(packed.timer()));
-            self.len -= before - slot.len();
+            let from = from.min(slot.len());
+            let end = slot.len().min(from.saturating_add(left));
+            left -= end - from;
+            let mut kept = slot[from..end].to_vec();
+            kept.sort_unstable();
+            kept.dedup();
+            kept.retain(|packed| !is_stale(packed.timer()));
+            // What follows closes the gap from its end, so a sweep's work does not depend on the slot's size.
+            let next = from + kept.len();
+            let gap = end - next;
+            slot[from..next].copy_from_slice(&kept);
+            let (len, moved) = (slot.len(), gap.min(slot.len() - end));
+            slot.copy_within(len - moved.., next);
+            slot.truncate(len - gap);
+            self.len -= gap;
+            self.counts[at / SLOTS] -= gap;
+            if next < slot.len() {
+                self.sweep_at = (at, next);
+                return;
+            }
             slot.shrink_to(slot.len() * 2);
-            seen += before;
-            if seen >= budget {
-                break;
+            self.sweep_at = ((at + 1) % (LEVELS * SLOTS), 0);
+            if left == 0 {
+                return;
             }
         }
     }
@@ -246,5 +285,30 @@ mod tests {
         (0..1000).for_each(|i| wheel.insert(&timer(i * 100)));
         wheel.sweep(usize::MAX, |t| t.due_ms % 200 == 0);
         assert_eq!(wheel.len(), 500);
+    }
+
+    #[test]
+    fn sweeping_one_large_slot_in_parts_sees_every_timer() {
+        let mut wheel = Wheel::new(0);
+        let far = |i: u64| Timer { hash: i << 24, ..timer(1 << 36) };
+        (0..1000).for_each(|i| wheel.insert(&far(i % 500)));
+        for _ in 0..50 {
+            wheel.sweep(64, |t| (t.hash >> 24) % 2 == 0);
+        }
+        let mut fired = Vec::new();
+        assert!((250..=500).contains(&wheel.len()), "{}", wheel.len());
+        wheel.advance((1 << 36) + 100, usize::MAX, |t| fired.push(t.hash >> 24));
+        fired.sort_unstable();
+        fired.dedup();
+        assert_eq!(fired, (0..500).filter(|i| i % 2 == 1).collect::<Vec<_>>());
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn repeated_timers_are_dropped() {
+        let mut wheel = Wheel::new(0);
+        (0..10_000).for_each(|_| wheel.insert(&timer(500)));
+        (0..4).for_each(|_| wheel.sweep(4096, |_| false));
+        assert!(wheel.len() <= 3, "{}", wheel.len());
     }
 }

@@ -1,5 +1,14 @@
 //! Numbers about the server: one table of counters that `INFO` and later pages read.
 
+mod errors;
+mod rates;
+
+pub use errors::ErrorCounts;
+pub use rates::{PerSecond, Rates, Totals};
+
+use std::collections::BTreeMap;
+pub mod logging;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of one worker. Only that worker writes them.
@@ -42,12 +51,31 @@ pub fn add(counter: &AtomicU64, by: u64) {
 #[derive(Debug)]
 pub struct Stats {
     workers: Box<[Counters]>,
+    error_counts: Box<[ErrorCounts]>,
+    /// Rates of the last moments.
+    pub rates: Rates,
+    /// Bytes of memory in use when the server had started, and the most that were seen since.
+    pub memory: Marks,
+}
+
+/// Levels of memory in bytes.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// At the start.
+    pub startup: AtomicU64,
+    /// The highest that was seen.
+    pub peak: AtomicU64,
 }
 
 impl Stats {
     /// Zeroes for `workers` workers.
     pub fn new(workers: usize) -> Self {
-        Stats { workers: (0..workers).map(|_| Counters::default()).collect() }
+        Stats {
+            workers: (0..workers).map(|_| Counters::default()).collect(),
+            error_counts: (0..workers).map(|_| ErrorCounts::default()).collect(),
+            rates: Rates::default(),
+            memory: Marks::default(),
+        }
     }
 
     /// The counters of one worker.
@@ -60,8 +88,31 @@ impl Stats {
         self.workers.iter().map(|worker| counter(worker).load(Relaxed)).sum()
     }
 
+    /// Counts an error reply of a worker.
+    pub fn count_error(&self, worker: usize, text: &str) {
+        add(&self.workers[worker].errors, 1);
+        self.error_counts[worker].count(text);
+    }
+
+    /// Error replies by their code.
+    pub fn errors_by_code(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        self.error_counts.iter().for_each(|counts| counts.add_to(&mut sums));
+        sums
+    }
+
+    /// Takes a sample for the rates, if it is time for one, and tells whether it was.
+    pub fn sample(&self, now_ms: u64) -> bool {
+        self.rates.sample(now_ms, || Totals {
+            commands: self.sum(|counters| &counters.commands),
+            received: self.sum(|counters| &counters.received_bytes),
+            sent: self.sum(|counters| &counters.sent_bytes),
+        })
+    }
+
     /// Sets every counter to 0 (`CONFIG RESETSTAT`).
     pub fn reset(&self) {
+        self.error_counts.iter().for_each(ErrorCounts::reset);
         for worker in &self.workers {
             let Counters {
                 commands,

@@ -3,16 +3,25 @@
 //! Each collection has a compact form for few elements and a proper structure for many. It changes from the first to
 //! the second when it outgrows [`Limits`] (never back), and `encoding()` names the form as Redis would.
 
+mod arena;
 pub mod geohash;
+pub mod hash;
 pub mod hyperloglog;
+pub mod intset;
 pub mod item;
 pub mod list;
 pub mod memory;
+mod node;
 pub mod packed;
+pub mod scores;
 pub(crate) mod sequence;
+pub mod set;
+pub mod sorted_set;
 pub mod stream;
+mod table;
 #[cfg(test)]
 mod testing;
+mod tree;
 
 use std::fmt;
 

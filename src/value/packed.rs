@@ -417,6 +417,12 @@ pub struct Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
+    /// The place of the next element. O(1).
+    #[inline]
+    pub fn position(&self) -> Position {
+        Position(self.front)
+    }
+
     /// The next element as it is stored. O(1).
     #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'a>> {

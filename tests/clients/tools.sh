@@ -23,10 +23,6 @@ cli command count | expect 'command count' '[0-9]+'
 cli debug sleep 0 | expect 'debug sleep' 'OK'
 cli client list | expect 'client list' 'addr=127.0.0.1'
 echo 'get greeting' | cli | expect 'standard input' '^hello$'
-if command -v script >/dev/null; then
-    # A terminal: redis-cli asks for COMMAND DOCS for its hints.
-    printf 'get greeting\nquit\n' | script -qec "redis-cli -p $port" /dev/null | expect interactive 'hello'
-fi
 redis-benchmark -p "$port" -q -n 20000 -P 16 -t ping,set,get,incr,mset 2>&1 | expect redis-benchmark 'GET: [0-9.]+ requests per second'
 redis-benchmark -p "$port" -q -n 2000 -t ping,set,get 2>&1 | expect redis-benchmark 'SET: [0-9.]+ requests per second'
 cli flushall async | expect 'flushall async' '^OK$'

@@ -13,11 +13,7 @@ pub(crate) struct Outcome {
 }
 
 /// Feeds `input` in pieces that end at the offsets `cuts` (ascending) and at its end.
-pub(crate) fn feed(
-    input: &[u8],
-    cuts: impl IntoIterator<Item = usize>,
-    limits: &Limits,
-) -> Outcome {
+pub(crate) fn feed(input: &[u8], cuts: impl IntoIterator<Item = usize>, limits: &Limits) -> Outcome {
     let mut connection = Connection::default();
     let mut start = 0;
     for cut in cuts.into_iter().chain([input.len()]) {
@@ -25,11 +21,7 @@ pub(crate) fn feed(
             break;
         }
         // Memory follows what arrived, whatever lengths the client has declared.
-        assert!(
-            connection.memory() <= 6 * cut + 20_000,
-            "{} bytes",
-            connection.memory()
-        );
+        assert!(connection.memory() <= 6 * cut + 20_000, "{} bytes", connection.memory());
         start = cut;
     }
     connection.outcome
@@ -69,12 +61,7 @@ impl Connection {
                     let args = self.parser.args(&self.buf[head..]);
                     let words: Vec<_> = args.iter().map(<[u8]>::to_vec).collect();
                     assert_eq!(words.len(), args.len());
-                    assert!(
-                        Frame::from(&args)
-                            .args()
-                            .iter()
-                            .eq(words.iter().map(Vec::as_slice))
-                    );
+                    assert!(Frame::from(&args).args().iter().eq(words.iter().map(Vec::as_slice)));
                     self.outcome.requests.push(words);
                     head += consumed;
                 }
@@ -88,15 +75,9 @@ impl Connection {
                     break;
                 }
                 Ok(Step::Big { keep }) => {
-                    let Some(big) = self.parser.big() else {
-                        panic!("no big argument")
-                    };
+                    let Some(big) = self.parser.big() else { panic!("no big argument") };
                     let payload = &self.buf[head + keep..];
-                    assert_eq!(
-                        big.extend(payload),
-                        payload.len(),
-                        "not all of it is payload"
-                    );
+                    assert_eq!(big.extend(payload), payload.len(), "not all of it is payload");
                     assert!(big.missing() > 0);
                     self.buf.truncate(head + keep);
                     break;

@@ -25,9 +25,7 @@ fn request(input: &mut &[u8], limits: &Limits) -> Option<Result<Vec<Vec<u8>>, Pr
         let Some(line) = take_line(input, b'\n', limits)? else {
             return Some(Err(ProtocolError::InlineLength));
         };
-        return Some(
-            words(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::UnbalancedQuotes),
-        );
+        return Some(words(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::UnbalancedQuotes));
     }
     let Some(line) = take_line(input, b'\r', limits)? else {
         return Some(Err(ProtocolError::MultibulkHeader));
@@ -47,10 +45,7 @@ fn request(input: &mut &[u8], limits: &Limits) -> Option<Result<Vec<Vec<u8>>, Pr
             Some(b'$') => {}
             other => return Some(Err(ProtocolError::ExpectedDollar(*other.unwrap_or(&b'\r')))),
         }
-        match number(&line[1..])
-            .and_then(|len| usize::try_from(len).ok())
-            .filter(|len| *len <= limits.bulk_len)
-        {
+        match number(&line[1..]).and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= limits.bulk_len) {
             Some(len) if limits.unauthenticated && len > 16 * 1024 => {
                 return Some(Err(ProtocolError::UnauthenticatedBulk));
             }
@@ -66,10 +61,7 @@ fn request(input: &mut &[u8], limits: &Limits) -> Option<Result<Vec<Vec<u8>>, Pr
 
 /// The line up to `end`, which for CR has one more byte. `Some(None)` when it is too long.
 fn take_line<'a>(input: &mut &'a [u8], end: u8, limits: &Limits) -> Option<Option<&'a [u8]>> {
-    let at = input
-        .iter()
-        .position(|byte| *byte == end)
-        .unwrap_or(usize::MAX);
+    let at = input.iter().position(|byte| *byte == end).unwrap_or(usize::MAX);
     if at > limits.inline_len {
         return (input.len() > limits.inline_len).then_some(None);
     }
@@ -80,9 +72,7 @@ fn take_line<'a>(input: &mut &'a [u8], end: u8, limits: &Limits) -> Option<Optio
 
 fn number(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
-    text.parse::<i64>()
-        .ok()
-        .filter(|number| number.to_string() == text)
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
 
 /// A state machine over single bytes.
@@ -93,11 +83,7 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
         let byte = line[at];
         at += 1;
         if quote == 0 {
-            let space = if inside {
-                b" \t\r\n".contains(&byte)
-            } else {
-                b" \t\r\n\x0b\x0c".contains(&byte)
-            };
+            let space = if inside { b" \t\r\n".contains(&byte) } else { b" \t\r\n\x0b\x0c".contains(&byte) };
             if space {
                 inside = false;
                 continue;
@@ -112,10 +98,7 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
                 words.last_mut()?.push(byte);
             }
         } else if byte == quote {
-            if line
-                .get(at)
-                .is_some_and(|next| !b" \t\r\n\x0b\x0c".contains(next))
-            {
+            if line.get(at).is_some_and(|next| !b" \t\r\n\x0b\x0c".contains(next)) {
                 return None;
             }
             quote = 0;
@@ -124,19 +107,15 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
             words.last_mut()?.push(b'\'');
             at += 1;
         } else if byte == b'\\' && quote == b'"' && at < line.len() {
-            let code = line
-                .get(at + 1..at + 3)
-                .filter(|_| line[at] == b'x')
-                .and_then(|code| std::str::from_utf8(code).ok());
+            let code =
+                line.get(at + 1..at + 3).filter(|_| line[at] == b'x').and_then(|code| std::str::from_utf8(code).ok());
             let code = code.filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
             if let Some(code) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
                 words.last_mut()?.push(code);
                 at += 3;
             } else {
-                let plain = b"nrtba"
-                    .iter()
-                    .position(|letter| *letter == line[at])
-                    .map(|index| b"\n\r\t\x08\x07"[index]);
+                let plain =
+                    b"nrtba".iter().position(|letter| *letter == line[at]).map(|index| b"\n\r\t\x08\x07"[index]);
                 words.last_mut()?.push(plain.unwrap_or(line[at]));
                 at += 1;
             }

@@ -17,9 +17,7 @@ impl Random {
 
     /// Up to `most` ascending cuts of an input of this length.
     pub(crate) fn cuts(&mut self, len: usize, most: usize) -> Vec<usize> {
-        let mut cuts: Vec<_> = (0..self.below(most + 1))
-            .map(|_| self.below(len + 1))
-            .collect();
+        let mut cuts: Vec<_> = (0..self.below(most + 1)).map(|_| self.below(len + 1)).collect();
         cuts.sort_unstable();
         cuts
     }
@@ -38,9 +36,9 @@ pub(crate) fn command(arguments: &[&[u8]]) -> Vec<u8> {
 /// A pipeline of requests, some of them damaged.
 pub(crate) fn arbitrary(random: &mut Random) -> Vec<u8> {
     const PARTS: [&[u8]; 24] = [
-        b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"*3\r\n", b"$0\r\n", b"$1\r\n", b"$4\r\n",
-        b"$40\r\n", b"$-1\r\n", b"\r\n", b"\n", b"\r", b"PING", b"\"", b"'", b"\\", b"\\x4a", b" ",
-        b"\0", b"x", b"00", b"1", b"\x0b",
+        b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"*3\r\n", b"$0\r\n", b"$1\r\n", b"$4\r\n", b"$40\r\n",
+        b"$-1\r\n", b"\r\n", b"\n", b"\r", b"PING", b"\"", b"'", b"\\", b"\\x4a", b" ", b"\0", b"x", b"00", b"1",
+        b"\x0b",
     ];
     let mut input = Vec::new();
     for _ in 0..random.below(12) {
@@ -49,13 +47,10 @@ pub(crate) fn arbitrary(random: &mut Random) -> Vec<u8> {
                 let arguments: Vec<Vec<u8>> = (0..random.below(5))
                     .map(|_| (0..random.below(20)).map(|_| random.next() as u8).collect())
                     .collect();
-                input.extend(command(
-                    &arguments.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-                ));
+                input.extend(command(&arguments.iter().map(Vec::as_slice).collect::<Vec<_>>()));
             }
             1 => input.extend_from_slice(b"SET \"a\\n\\x00\" 'b' c\r\n"),
-            _ => (0..random.below(6))
-                .for_each(|_| input.extend_from_slice(PARTS[random.below(PARTS.len())])),
+            _ => (0..random.below(6)).for_each(|_| input.extend_from_slice(PARTS[random.below(PARTS.len())])),
         }
     }
     if random.below(4) == 0 && !input.is_empty() {

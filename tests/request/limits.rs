@@ -7,12 +7,7 @@ use crate::generate::command;
 
 fn error_of(input: &[u8], limits: &Limits) -> Option<ProtocolError> {
     let whole = feed(input, [], limits);
-    assert_eq!(
-        whole,
-        feed(input, 0..input.len(), limits),
-        "{}",
-        input[..input.len().min(99)].escape_ascii()
-    );
+    assert_eq!(whole, feed(input, 0..input.len(), limits), "{}", input[..input.len().min(99)].escape_ascii());
     whole.error
 }
 
@@ -53,19 +48,11 @@ fn violations_are_told_in_the_words_of_redis() {
     ];
     for (input, expected) in cases {
         let error = error_of(input, &Limits::default()).expect("an error");
-        assert_eq!(
-            text(error),
-            [b"Protocol error: ", expected].concat(),
-            "{}",
-            input.escape_ascii()
-        );
+        assert_eq!(text(error), [b"Protocol error: ", expected].concat(), "{}", input.escape_ascii());
     }
     let shown = ProtocolError::ExpectedDollar(0xff).to_string();
     assert_eq!(shown, r"Protocol error: expected '$', got '\xff'");
-    assert_eq!(
-        ProtocolError::InlineLength.to_string(),
-        "Protocol error: too big inline request"
-    );
+    assert_eq!(ProtocolError::InlineLength.to_string(), "Protocol error: too big inline request");
 }
 
 #[test]
@@ -73,96 +60,43 @@ fn lines_without_an_end() {
     let limits = Limits::default();
     let most = limits.inline_len;
     for (head, endless, message) in [
-        (
-            &b""[..],
-            b'x',
-            &b"Protocol error: too big inline request"[..],
-        ),
+        (&b""[..], b'x', &b"Protocol error: too big inline request"[..]),
         (b"*", b'1', b"Protocol error: too big mbulk count string"),
-        (
-            b"*1\r\n$",
-            b'1',
-            b"Protocol error: too big bulk count string",
-        ),
+        (b"*1\r\n$", b'1', b"Protocol error: too big bulk count string"),
     ] {
-        let start = head
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let start = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let mut input = head.to_vec();
         input.resize(start + most, endless);
         assert_eq!(error_of(&input, &limits), None);
         input.push(endless);
         assert_eq!(text(error_of(&input, &limits).expect("an error")), message);
         input.extend_from_slice(b"\r\n");
-        assert_eq!(
-            text(error_of(&input, &limits).expect("an error")),
-            message,
-            "a late end"
-        );
+        assert_eq!(text(error_of(&input, &limits).expect("an error")), message, "a late end");
     }
     let mut longest = vec![b'x'; most];
     longest.push(b'\n');
-    assert_eq!(
-        feed(&longest, 0..longest.len(), &limits).requests,
-        [[longest[..most].to_vec()]]
-    );
+    assert_eq!(feed(&longest, 0..longest.len(), &limits).requests, [[longest[..most].to_vec()]]);
 }
 
 #[test]
 fn limits_before_authentication() {
-    let limits = Limits {
-        unauthenticated: true,
-        ..Limits::default()
-    };
+    let limits = Limits { unauthenticated: true, ..Limits::default() };
     assert_eq!(error_of(b"*10\r\n", &limits), None);
-    assert_eq!(
-        error_of(b"*11\r\n", &limits),
-        Some(ProtocolError::UnauthenticatedMultibulk)
-    );
-    assert_eq!(
-        error_of(b"*1048577\r\n", &limits),
-        Some(ProtocolError::MultibulkLength)
-    );
+    assert_eq!(error_of(b"*11\r\n", &limits), Some(ProtocolError::UnauthenticatedMultibulk));
+    assert_eq!(error_of(b"*1048577\r\n", &limits), Some(ProtocolError::MultibulkLength));
     assert_eq!(error_of(b"*1\r\n$16384\r\n", &limits), None);
-    assert_eq!(
-        error_of(b"*1\r\n$16385\r\n", &limits),
-        Some(ProtocolError::UnauthenticatedBulk)
-    );
-    assert_eq!(
-        text(ProtocolError::UnauthenticatedMultibulk),
-        b"Protocol error: unauthenticated multibulk length"
-    );
-    assert_eq!(
-        text(ProtocolError::UnauthenticatedBulk),
-        b"Protocol error: unauthenticated bulk length"
-    );
+    assert_eq!(error_of(b"*1\r\n$16385\r\n", &limits), Some(ProtocolError::UnauthenticatedBulk));
+    assert_eq!(text(ProtocolError::UnauthenticatedMultibulk), b"Protocol error: unauthenticated multibulk length");
+    assert_eq!(text(ProtocolError::UnauthenticatedBulk), b"Protocol error: unauthenticated bulk length");
 }
 
 #[test]
 fn configured_limits() {
-    let limits = Limits {
-        bulk_len: 5,
-        multibulk: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { bulk_len: 5, multibulk: 3, ..Limits::default() };
     assert_eq!(error_of(&command(&[b"12345", b"", b"x"]), &limits), None);
-    assert_eq!(
-        error_of(&command(&[b"123456"]), &limits),
-        Some(ProtocolError::BulkLength)
-    );
-    assert_eq!(
-        error_of(b"*4\r\n", &limits),
-        Some(ProtocolError::MultibulkLength)
-    );
-    let limits = Limits {
-        bulk_len: usize::MAX,
-        multibulk: usize::MAX,
-        ..Limits::default()
-    };
-    let step = Parser::new().step(
-        b"*9223372036854775807\r\n$9223372036854775807\r\nx",
-        &limits,
-    );
+    assert_eq!(error_of(&command(&[b"123456"]), &limits), Some(ProtocolError::BulkLength));
+    assert_eq!(error_of(b"*4\r\n", &limits), Some(ProtocolError::MultibulkLength));
+    let limits = Limits { bulk_len: usize::MAX, multibulk: usize::MAX, ..Limits::default() };
+    let step = Parser::new().step(b"*9223372036854775807\r\n$9223372036854775807\r\nx", &limits);
     assert_eq!(step, Ok(Step::Big { keep: 44 }));
 }

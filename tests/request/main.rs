@@ -40,11 +40,7 @@ fn a_pipeline_cut_at_every_pair_of_offsets() {
     assert_eq!(whole, feed(MIXED, 0..MIXED.len(), &limits), "byte by byte");
     for first in 0..=MIXED.len() {
         for second in first..=MIXED.len() {
-            assert_eq!(
-                whole,
-                feed(MIXED, [first, second], &limits),
-                "cut at {first} and {second}"
-            );
+            assert_eq!(whole, feed(MIXED, [first, second], &limits), "cut at {first} and {second}");
         }
     }
 }
@@ -64,24 +60,16 @@ fn missing_bytes_are_told() {
     ];
     for (input, want) in cases {
         let step = Parser::new().step(input, &limits);
-        assert_eq!(
-            step,
-            Ok(Step::Incomplete { want }),
-            "{}",
-            input.escape_ascii()
-        );
+        assert_eq!(step, Ok(Step::Incomplete { want }), "{}", input.escape_ascii());
     }
 }
 
 #[test]
 fn a_million_requests_in_a_row() {
     let limits = Limits::default();
-    for (one, requests, empty) in [
-        (&b"*1\r\n$4\r\nPING\r\n"[..], 1, 0),
-        (b"PING\n", 1, 0),
-        (b"\r\n", 0, 1),
-        (b"*0\r\n", 0, 1),
-    ] {
+    for (one, requests, empty) in
+        [(&b"*1\r\n$4\r\nPING\r\n"[..], 1, 0), (b"PING\n", 1, 0), (b"\r\n", 0, 1), (b"*0\r\n", 0, 1)]
+    {
         let input = one.repeat(1_000_000);
         let (mut head, mut found, mut blank) = (0, 0, 0);
         let mut parser = Parser::new();
@@ -116,12 +104,7 @@ fn a_request_of_a_million_arguments_in_small_pieces() {
             other => panic!("{other:?} at {end}"),
         }
     }
-    assert_eq!(
-        parser.step(&input, &limits),
-        Ok(Step::Request {
-            consumed: input.len()
-        })
-    );
+    assert_eq!(parser.step(&input, &limits), Ok(Step::Request { consumed: input.len() }));
     let args = parser.args(&input);
     assert_eq!(args.len(), 1_000_000);
     assert!(args.iter().all(|argument| argument == b"0123456789"));
@@ -142,29 +125,11 @@ fn random_pipelines_agree_with_the_reference() {
         };
         let expected = reference::outcome(&input, &limits);
         let cuts = random.cuts(input.len(), 6);
-        assert_eq!(
-            feed(&input, [], &limits),
-            expected,
-            "{}",
-            input.escape_ascii()
-        );
-        assert_eq!(
-            feed(&input, cuts, &limits),
-            expected,
-            "in pieces: {}",
-            input.escape_ascii()
-        );
-        assert_eq!(
-            feed(&input, 0..input.len(), &limits),
-            expected,
-            "byte by byte: {}",
-            input.escape_ascii()
-        );
+        assert_eq!(feed(&input, [], &limits), expected, "{}", input.escape_ascii());
+        assert_eq!(feed(&input, cuts, &limits), expected, "in pieces: {}", input.escape_ascii());
+        assert_eq!(feed(&input, 0..input.len(), &limits), expected, "byte by byte: {}", input.escape_ascii());
         requests += expected.requests.len();
         errors += usize::from(expected.error.is_some());
     }
-    assert!(
-        requests > 60_000 && errors > 10_000,
-        "{requests} requests and {errors} errors do not test much"
-    );
+    assert!(requests > 60_000 && errors > 10_000, "{requests} requests and {errors} errors do not test much");
 }

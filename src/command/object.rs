@@ -1,0 +1,132 @@
+//! `OBJECT`: how a key is kept.
+
+use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help};
+use crate::protocol::Args;
+use crate::store::{Record, Value};
+
+const KEY: &[KeySpec] = &[KeySpec::at(2, Access::RO)];
+const TIPS: &[&str] = &["nondeterministic_output"];
+
+/// The family's rows.
+pub(super) const COMMANDS: &[Command] =
+    &[Command::container("object", SUBCOMMANDS).since("2.2.3").doc("Tells how the value of a key is kept.", "")];
+
+const SUBCOMMANDS: &[Command] = &[
+    sub("encoding", "2.2.3", encoding).doc("Returns the way in which the value of a key is kept.", "key"),
+    sub("freq", "4.0.0", freq).doc("Returns the logarithmic access frequency counter of a key.", "key"),
+    help::row(Group::Generic, "6.2.0"),
+    sub("idletime", "2.2.3", idletime).doc("Returns the seconds since the last access to a key.", "key"),
+    sub("refcount", "2.2.3", refcount).doc("Returns how many references there are to the value of a key.", "key"),
+];
+
+const fn sub(name: &'static str, since: &'static str, run: super::Run) -> Command {
+    Command::new(name, 3, run).flags(Flags::READONLY).keys(KEY).since(since).tips(TIPS)
+}
+
+/// Replies what `tell` says of the key, the null if it is not there.
+fn inspect(
+    cx: &mut Context<'_>,
+    args: Args<'_>,
+    tell: impl FnOnce(&mut Context<'_>, Record<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let store = cx.store;
+    store.peek(args.get(2), |record| match record {
+        Some(record) => tell(cx, record),
+        None => {
+            cx.reply.null();
+            Ok(())
+        }
+    })
+}
+
+/// Strings up to this length are called `embstr`, as in Redis.
+const EMBSTR_MAX: usize = 44;
+
+fn encoding(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    inspect(cx, args, |cx, record| {
+        cx.reply.bulk(match record.value() {
+            Value::Integer(_) => b"int",
+            Value::Embedded { bytes, raw: false } if bytes.len() <= EMBSTR_MAX => b"embstr",
+            Value::Embedded { .. } => b"raw",
+            Value::Boxed(object) => object.encoding().as_bytes(),
+        });
+        Ok(())
+    })
+}
+
+fn freq(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    inspect(cx, args, |_, _| {
+        Err(Error::new(
+            "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+             between policies at runtime LRU and LFU data will take some time to adjust.",
+        ))
+    })
+}
+
+fn idletime(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    inspect(cx, args, |cx, record| {
+        // The clock wraps after 136 years; a step of the clock backwards counts as no time at all.
+        let now = (cx.now_ms() / 1000) as u32;
+        cx.reply.count(now.saturating_sub(record.access()) as usize);
+        Ok(())
+    })
+}
+
+fn refcount(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    inspect(cx, args, |cx, _| {
+        // Values are never shared between keys.
+        cx.reply.integer(1);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Rig;
+
+    #[test]
+    fn encodings_of_strings() {
+        let mut rig = Rig::new();
+        rig.check(&[("OBJECT ENCODING k", "$-1"), ("SET k 123", "+OK"), ("OBJECT encoding k", "$3|int")]);
+        rig.check(&[("SET k 0123", "+OK"), ("OBJECT ENCODING k", "$6|embstr")]);
+        for (len, encoding) in [(44, "$6|embstr"), (45, "$3|raw"), (5000, "$3|raw")] {
+            rig.args(&[b"SET", b"k", &vec![b'x'; len]]);
+            assert_eq!(rig.run("OBJECT ENCODING k"), encoding, "{len}");
+        }
+    }
+
+    #[test]
+    fn access_and_references() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("SET k v", "+OK"),
+            ("OBJECT REFCOUNT k", ":1"),
+            ("OBJECT IDLETIME k", ":0"),
+            ("OBJECT IDLETIME nokey", "$-1"),
+            ("OBJECT FREQ nokey", "$-1"),
+        ]);
+        assert!(rig.run("OBJECT FREQ k").starts_with("-ERR An LFU maxmemory policy is not selected, access frequency"));
+        rig.pass(7_000);
+        // Looking does not touch; TOUCH does.
+        rig.check(&[("OBJECT IDLETIME k", ":7"), ("EXISTS k", ":1"), ("TTL k", ":-1"), ("OBJECT IDLETIME k", ":7")]);
+        rig.check(&[("PEXPIRE k 100000", ":1"), ("OBJECT IDLETIME k", ":7")]);
+        rig.check(&[("TOUCH k", ":1"), ("OBJECT IDLETIME k", ":0")]);
+    }
+
+    #[test]
+    fn help_and_errors() {
+        let mut rig = Rig::new();
+        let help = rig.run("OBJECT HELP");
+        let lines: Vec<_> = help.split('|').collect();
+        assert_eq!(lines[0], "*11");
+        assert_eq!(lines[1], "+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+        assert_eq!(lines[2], "+ENCODING <key>");
+        assert!(lines[3].starts_with("+    "));
+        assert_eq!(lines[10..], ["+HELP", "+    Print this help."]);
+        rig.check(&[
+            ("OBJECT foo", "-ERR unknown subcommand 'foo'. Try OBJECT HELP."),
+            ("OBJECT ENCODING", "-ERR wrong number of arguments for 'object|encoding' command"),
+            ("OBJECT", "-ERR wrong number of arguments for 'object' command"),
+        ]);
+    }
+}

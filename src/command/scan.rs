@@ -1,0 +1,238 @@
+//! Going over the keys of a database.
+
+use super::{Categories, Command, Context, Error, Flags};
+use crate::protocol::{Args, Reply, glob, number};
+use crate::store::{Cursor, Record};
+
+/// The family's rows.
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("keys", 2, keys)
+        .flags(Flags::READONLY)
+        .categories(Categories::DANGEROUS)
+        .complexity("O(N) where N is the number of keys in the database.")
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .doc("Returns all keys that match a pattern.", "pattern"),
+    Command::new("scan", -2, scan)
+        .flags(Flags::READONLY)
+        .since("2.8.0")
+        .complexity("O(1) for every call, O(N) for a whole iteration over N keys.")
+        .tips(&["nondeterministic_output", "request_policy:special"])
+        .doc(
+            "Returns some keys, and the cursor from which to go on.",
+            "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        ),
+    Command::new("randomkey", 1, randomkey)
+        .flags(Flags::READONLY)
+        .tips(&["request_policy:all_shards", "nondeterministic_output"])
+        .doc("Returns a key chosen at random.", ""),
+];
+
+/// Whether a pattern matches every key. Redis does not ask the pattern then, so that the key with the empty name, which no
+/// pattern but the empty one matches, is returned too.
+fn matches_all(pattern: &[u8]) -> bool {
+    pattern == b"*"
+}
+
+fn keys(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (store, now_ms, pattern) = (cx.store, cx.now_ms(), args.get(1));
+    let all = matches_all(pattern);
+    let mark = cx.reply.begin();
+    let mut found = 0;
+    store.for_each(|record| {
+        if !record.is_expired(now_ms) && (all || glob::matches(pattern, record.key(), false)) {
+            cx.reply.bulk(record.key());
+            found += 1;
+        }
+        true
+    })?;
+    cx.reply.end_array(mark, found);
+    Ok(())
+}
+
+/// What `SCAN` is to return.
+struct Options<'a> {
+    count: usize,
+    pattern: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, Error> {
+        let mut options = Options { count: 10, pattern: None, kind: None };
+        let mut index = 2;
+        while let Some(option) = args.nth(index) {
+            let value = args.nth(index + 1);
+            index += 2;
+            if option.eq_ignore_ascii_case(b"novalues") {
+                return Err(Error::new("NOVALUES option can only be used in HSCAN"));
+            }
+            let value = value.ok_or(Error::SYNTAX)?;
+            if option.eq_ignore_ascii_case(b"count") {
+                let count = number::parse_i64(value).ok_or(Error::NOT_INTEGER)?;
+                options.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(Error::SYNTAX)?;
+            } else if option.eq_ignore_ascii_case(b"match") {
+                options.pattern = Some(value).filter(|pattern| !matches_all(pattern));
+            } else if option.eq_ignore_ascii_case(b"type") {
+                options.kind = Some(value);
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    fn admit(&self, record: Record<'_>) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, record.key(), false))
+            && self.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(record.kind().name().as_bytes()))
+    }
+}
+
+/// A cursor as a client may write it: digits, with a plus and zeros before them if it likes.
+pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    let significant = if zeros == digits.len() { &digits[zeros.saturating_sub(1)..] } else { &digits[zeros..] };
+    number::parse_u64(significant).ok_or(Error::CURSOR)
+}
+
+fn scan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    let cursor = parse_cursor(args.get(1))?;
+    let options = Options::parse(args)?;
+    let (store, now_ms) = (cx.store, cx.now_ms());
+    // The keys come after the cursor in the reply, and before it in time.
+    let mut keys = Vec::new();
+    let mut reply = Reply::new(&mut keys, cx.reply.version());
+    let mut found = 0;
+    let next = match Cursor::from_wire(cursor, store.keyspace()) {
+        Some(cursor) => store.scan(cursor, options.count, |record| {
+            if !record.is_expired(now_ms) && options.admit(record) {
+                reply.bulk(record.key());
+                found += 1;
+            }
+        })?,
+        // No scan gave this cursor out, unless by a server with more shards: there is nothing behind it.
+        None => Cursor::START,
+    };
+    cx.reply.array(2);
+    cx.reply.bulk(next.to_wire().to_string().as_bytes());
+    cx.reply.array(found);
+    cx.reply.raw(&keys);
+    Ok(())
+}
+
+fn randomkey(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
+    let worker = cx.worker;
+    let key = cx.store.random_key(|| worker.random())?;
+    cx.reply.bulk_or_null(key.as_deref());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::command::testing::Rig;
+
+    /// The keys of a reply that is an array of bulk strings, its header left out.
+    fn bulks(reply: &str) -> Vec<String> {
+        let mut lines = reply.split('|');
+        let mut keys = Vec::new();
+        while let Some(line) = lines.next() {
+            if line.starts_with('$') {
+                // The rig cuts an empty string off the reply's end.
+                keys.push(lines.next().unwrap_or_default().to_string());
+            }
+        }
+        keys
+    }
+
+    fn scan_all(rig: &mut Rig, options: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut cursor = "0".to_string();
+        for _ in 0..10_000 {
+            let mut reply = bulks(&rig.run(&format!("SCAN {cursor}{options}")));
+            cursor = reply.remove(0);
+            keys.append(&mut reply);
+            if cursor == "0" {
+                return keys;
+            }
+        }
+        panic!("the scan did not end");
+    }
+
+    #[test]
+    fn keys_by_pattern() {
+        let mut rig = Rig::new();
+        rig.check(&[("KEYS *", "*0"), ("SET hello 1", "+OK"), ("SET hallo 1", "+OK"), ("SET x 1", "+OK")]);
+        rig.args(&[b"SET", b"", b"empty"]);
+        let keys = |rig: &mut Rig, pattern: &str| {
+            let reply = rig.run(&format!("KEYS {pattern}"));
+            let keys: BTreeSet<_> = bulks(&reply).into_iter().collect();
+            assert!(reply.starts_with(&format!("*{}", keys.len())), "{reply}");
+            keys.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&mut rig, "*"), ["", "hallo", "hello", "x"]);
+        assert_eq!(keys(&mut rig, "h?llo"), ["hallo", "hello"]);
+        assert_eq!(keys(&mut rig, "h[e]*"), ["hello"]);
+        assert_eq!(keys(&mut rig, "**"), ["hallo", "hello", "x"]);
+        assert_eq!(keys(&mut rig, "none"), [""; 0]);
+        rig.check(&[("PEXPIRE x 1", ":1")]);
+        rig.pass(2);
+        assert_eq!(keys(&mut rig, "*"), ["", "hallo", "hello"]);
+    }
+
+    #[test]
+    fn scanning_with_options() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.run("SCAN 0"), "*2|$1|0|*0");
+        (0..500).for_each(|i| drop(rig.run(&format!("SET key:{i} {i}"))));
+        rig.args(&[b"SET", b"", b"empty"]);
+        let all: BTreeSet<String> = (0..500).map(|i| format!("key:{i}")).chain([String::new()]).collect();
+        for options in ["", " COUNT 1", " COUNT 100", " COUNT 9223372036854775807", " MATCH *", " TYPE STRING"] {
+            let keys = scan_all(&mut rig, options);
+            assert_eq!(keys.len(), 501, "{options}");
+            assert_eq!(keys.into_iter().collect::<BTreeSet<_>>(), all, "{options}");
+        }
+        assert_eq!(scan_all(&mut rig, " MATCH key:1?").len(), 10);
+        assert!(scan_all(&mut rig, " TYPE list").is_empty());
+        assert!(scan_all(&mut rig, " TYPE nosuch").is_empty());
+        rig.check(&[("PEXPIRE key:7 1", ":1")]);
+        rig.pass(2);
+        assert_eq!(scan_all(&mut rig, "").len(), 500);
+    }
+
+    #[test]
+    fn scan_s_errors_and_odd_cursors() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("SCAN abc", "-ERR invalid cursor"),
+            ("SCAN abc COUNT 0", "-ERR invalid cursor"),
+            ("SCAN -1", "-ERR invalid cursor"),
+            ("SCAN 1x", "-ERR invalid cursor"),
+            ("SCAN ", "-ERR invalid cursor"),
+            ("SCAN 18446744073709551616", "-ERR invalid cursor"),
+            ("SCAN 18446744073709551615", "*2|$1|0|*0"),
+            ("SCAN +5", "*2|$1|0|*0"),
+            ("SCAN 007", "*2|$1|0|*0"),
+            ("SCAN 000", "*2|$1|0|*0"),
+            ("SCAN 0 COUNT 0", "-ERR syntax error"),
+            ("SCAN 0 COUNT -1", "-ERR syntax error"),
+            ("SCAN 0 COUNT x", "-ERR value is not an integer or out of range"),
+            ("SCAN 0 COUNT", "-ERR syntax error"),
+            ("SCAN 0 MATCH", "-ERR syntax error"),
+            ("SCAN 0 FOO bar", "-ERR syntax error"),
+            ("SCAN 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN"),
+        ]);
+    }
+
+    #[test]
+    fn random_keys() {
+        let mut rig = Rig::new();
+        rig.check(&[("RANDOMKEY", "$-1"), ("SET a 1", "+OK"), ("RANDOMKEY", "$1|a"), ("SET b 1", "+OK")]);
+        let seen: BTreeSet<_> = (0..100).map(|_| rig.run("RANDOMKEY")).collect();
+        assert_eq!(seen.len(), 2);
+        rig.check(&[("PEXPIRE a 1", ":1")]);
+        rig.pass(2);
+        (0..50).for_each(|_| rig.check(&[("RANDOMKEY", "$1|b")]));
+    }
+}

@@ -1,0 +1,343 @@
+//! The sections of `INFO`, with the names and the order of the fields that Redis 7.2 has and monitors parse.
+//!
+//! A field whose feature is not there is left out, unless its value tells just that (`aof_enabled:0`).
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::memory::{Usage, allocator, human};
+use super::{Context, Error, identity};
+use crate::config::SETTINGS;
+use crate::host;
+use crate::store::Cursor;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// One section.
+pub(super) struct Section {
+    /// The heading; the name in any case.
+    pub(super) title: &'static str,
+    /// Whether `INFO` without arguments shows it.
+    pub(super) default: bool,
+    /// Writes the fields.
+    pub(super) write: fn(&Context<'_>, &mut Page) -> Result<(), Error>,
+}
+
+/// All sections in their order.
+pub(super) const SECTIONS: &[Section] = &[
+    section("Server", server),
+    section("Clients", clients),
+    section("Memory", memory),
+    section("Persistence", persistence),
+    section("Stats", stats),
+    section("Replication", replication),
+    section("CPU", cpu),
+    // There are no modules to list.
+    section("Modules", |_, _| Ok(())),
+    section("Errorstats", errors),
+    section("Cluster", cluster),
+    section("Keyspace", keyspace),
+];
+
+const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
+    Section { title, default: true, write }
+}
+
+/// The text of `INFO`.
+#[derive(Default)]
+pub(super) struct Page(String);
+
+impl Page {
+    /// Starts a section; an empty line stands between two.
+    pub(super) fn open(&mut self, title: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\r\n" };
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(self.0, "{gap}# {title}\r\n");
+    }
+
+    /// What was written.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    fn put(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    fn put_all<T: Display>(&mut self, fields: &[(&str, T)]) {
+        fields.iter().for_each(|(name, value)| self.put(name, value));
+    }
+
+    /// Bytes, and the same for people.
+    fn put_bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        let _ = write!(self.0, "{name}_human:{}\r\n", human(bytes));
+    }
+}
+
+fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let node = cx.node;
+    let uptime = node.started.elapsed().as_secs();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let system = nix::sys::utsname::uname().map_or_else(
+        |_| std::env::consts::OS.to_owned(),
+        |name| {
+            [name.sysname(), name.release(), name.machine()].map(|part| part.to_string_lossy().into_owned()).join(" ")
+        },
+    );
+    page.put("redis_version", identity::REDIS_VERSION);
+    page.put("server_name", "roster");
+    page.put("roster_version", identity::ROSTER_VERSION);
+    page.put("redis_mode", identity::MODE);
+    page.put("os", system);
+    page.put("arch_bits", usize::BITS);
+    page.put("monotonic_clock", "POSIX clock_gettime");
+    page.put("multiplexing_api", node.facts.driver);
+    page.put("process_id", std::process::id());
+    page.put("run_id", &node.run_id);
+    page.put("tcp_port", node.facts.port);
+    page.put("server_time_usec", now.as_micros());
+    page.put("uptime_in_seconds", uptime);
+    page.put("uptime_in_days", uptime / 86_400);
+    page.put("hz", cx.settings().hz);
+    page.put("configured_hz", cx.settings().hz);
+    page.put("lru_clock", now.as_secs() & 0xff_ffff);
+    page.put("executable", &node.facts.executable);
+    page.put("config_file", &node.facts.config_file);
+    page.put("io_threads_active", u8::from(node.keyspace.workers() > 1));
+    page.put("workers", node.keyspace.workers());
+    page.put("shards", node.keyspace.shards());
+    listeners(cx, page);
+    Ok(())
+}
+
+fn listeners(cx: &Context<'_>, page: &mut Page) {
+    let text = |name: &str| {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        setting.map(|setting| setting.text(cx.settings())).unwrap_or_default()
+    };
+    let mut number = 0;
+    let mut put = |value: String| {
+        page.put(&format!("listener{number}"), value);
+        number += 1;
+    };
+    if cx.node.facts.port != 0 {
+        let bind: String = text("bind").split_whitespace().map(|address| format!(",bind={address}")).collect();
+        put(format!("name=tcp{bind},port={}", cx.node.facts.port));
+    }
+    let path = text("unixsocket");
+    if !path.is_empty() {
+        put(format!("name=unix,bind={path}"));
+    }
+}
+
+/// What the receive and send buffers of the clients hold.
+#[derive(Default)]
+struct Buffers {
+    largest_input: u64,
+    largest_output: u64,
+    total: u64,
+}
+
+impl Buffers {
+    fn read(cx: &Context<'_>) -> Buffers {
+        cx.node.registry.list().iter().fold(Buffers::default(), |sum, client| {
+            let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Relaxed) as u64;
+            let input = bytes(&client.query_capacity).max(bytes(&client.query_bytes));
+            let output = bytes(&client.output_bytes);
+            Buffers {
+                largest_input: sum.largest_input.max(input),
+                largest_output: sum.largest_output.max(output),
+                total: sum.total + input + output,
+            }
+        })
+    }
+}
+
+fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let buffers = Buffers::read(cx);
+    page.put("connected_clients", cx.node.registry.connected());
+    page.put("cluster_connections", 0);
+    page.put("maxclients", cx.settings().maxclients);
+    page.put("client_recent_max_input_buffer", buffers.largest_input);
+    page.put("client_recent_max_output_buffer", buffers.largest_output);
+    // Nothing blocks a client, tracks its keys or waits for its time in this build.
+    page.put_all(&[
+        ("blocked_clients", 0),
+        ("tracking_clients", 0),
+        ("clients_in_timeout_table", 0),
+        ("total_blocking_keys", 0),
+        ("total_blocking_keys_on_nokey", 0),
+    ]);
+    Ok(())
+}
+
+/// A share that is 0 where there is no whole.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let usage = Usage::read();
+    let used = usage.used();
+    let marks = &cx.node.stats.memory;
+    let peak = marks.peak.fetch_max(used, Relaxed).max(used);
+    let startup = marks.startup.load(Relaxed);
+    let dataset = cx.node.keyspace.totals_of_all().bytes.min(used);
+    let rss = host::resident::bytes().unwrap_or(usage.resident);
+    let system = host::memory::total().unwrap_or_default();
+    page.put_bytes("used_memory", used);
+    page.put_bytes("used_memory_rss", rss);
+    page.put_bytes("used_memory_peak", peak);
+    page.put("used_memory_peak_perc", format_args!("{:.2}%", ratio(used, peak) * 100.0));
+    page.put("used_memory_overhead", used - dataset);
+    page.put("used_memory_startup", startup);
+    page.put("used_memory_dataset", dataset);
+    let share = ratio(dataset, used.saturating_sub(startup)).min(1.0);
+    page.put("used_memory_dataset_perc", format_args!("{:.2}%", share * 100.0));
+    page.put("allocator_allocated", usage.allocated);
+    page.put("allocator_active", usage.active);
+    page.put("allocator_resident", usage.resident);
+    page.put_bytes("total_system_memory", system);
+    page.put_bytes("maxmemory", cx.settings().maxmemory);
+    page.put("maxmemory_policy", cx.settings().maxmemory_policy.as_str());
+    let mut compare = |name: &str, part: u64, whole: u64| {
+        page.put(&format!("{name}_ratio"), format_args!("{:.2}", ratio(part, whole)));
+        page.put(&format!("{name}_bytes"), part as i64 - whole as i64);
+    };
+    compare("allocator_frag", usage.active, usage.allocated);
+    compare("allocator_rss", usage.resident, usage.active);
+    compare("rss_overhead", rss, usage.resident);
+    compare("mem_fragmentation", rss, used);
+    page.put("mem_not_counted_for_evict", 0);
+    page.put("mem_replication_backlog", 0);
+    page.put("mem_clients_slaves", 0);
+    page.put("mem_clients_normal", Buffers::read(cx).total);
+    page.put("mem_aof_buffer", 0);
+    page.put("mem_allocator", allocator());
+    page.put("active_defrag_running", 0);
+    Ok(())
+}
+
+/// What a server without snapshots and log tells about them.
+fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let started = (cx.now_ms() / 1000).saturating_sub(cx.node.started.elapsed().as_secs());
+    page.put("loading", 0);
+    page.put("async_loading", 0);
+    page.put("rdb_changes_since_last_save", cx.node.keyspace.changes());
+    page.put("rdb_bgsave_in_progress", 0);
+    page.put("rdb_last_save_time", started);
+    page.put("rdb_last_bgsave_status", "ok");
+    page.put("rdb_last_bgsave_time_sec", -1);
+    page.put("rdb_current_bgsave_time_sec", -1);
+    page.put("rdb_saves", 0);
+    page.put("aof_enabled", 0);
+    page.put("aof_rewrite_in_progress", 0);
+    page.put("aof_rewrite_scheduled", 0);
+    page.put("aof_last_rewrite_time_sec", -1);
+    page.put("aof_current_rewrite_time_sec", -1);
+    page.put("aof_last_bgrewrite_status", "ok");
+    page.put("aof_last_write_status", "ok");
+    Ok(())
+}
+
+fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let stats = &cx.node.stats;
+    stats.sample(cx.now_ms());
+    let rates = stats.rates.average();
+    page.put("total_connections_received", stats.sum(|c| &c.connections));
+    page.put("total_commands_processed", stats.sum(|c| &c.commands));
+    page.put("instantaneous_ops_per_sec", rates.commands.round());
+    page.put("total_net_input_bytes", stats.sum(|c| &c.received_bytes));
+    page.put("total_net_output_bytes", stats.sum(|c| &c.sent_bytes));
+    page.put("total_net_repl_input_bytes", 0);
+    page.put("total_net_repl_output_bytes", 0);
+    page.put("instantaneous_input_kbps", format_args!("{:.2}", rates.received / 1024.0));
+    page.put("instantaneous_output_kbps", format_args!("{:.2}", rates.sent / 1024.0));
+    page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
+    page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
+    page.put("expired_keys", cx.node.keyspace.expired());
+    page.put_all(&[("evicted_keys", 0), ("evicted_clients", 0)]);
+    page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
+    page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
+    page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);
+    page.put_all(&[("latest_fork_usec", 0), ("total_forks", 0), ("migrate_cached_sockets", 0)]);
+    page.put_all(&[("tracking_total_keys", 0), ("tracking_total_items", 0), ("tracking_total_prefixes", 0)]);
+    page.put("unexpected_error_replies", 0);
+    page.put("total_error_replies", stats.sum(|c| &c.errors));
+    page.put("total_reads_processed", stats.sum(|c| &c.reads));
+    page.put("total_writes_processed", stats.sum(|c| &c.writes));
+    page.put("client_query_buffer_limit_disconnections", stats.sum(|c| &c.query_buffer_closed));
+    page.put("client_output_buffer_limit_disconnections", stats.sum(|c| &c.output_buffer_closed));
+    Ok(())
+}
+
+fn replication(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    page.put("role", identity::ROLE);
+    page.put("connected_slaves", 0);
+    page.put("master_failover_state", "no-failover");
+    // Without replication there is one history: that of this run.
+    page.put("master_replid", &cx.node.run_id);
+    page.put("master_replid2", "0".repeat(40));
+    page.put("master_repl_offset", 0);
+    page.put("second_repl_offset", -1);
+    page.put_all(&[
+        ("repl_backlog_active", 0),
+        ("repl_backlog_size", 0),
+        ("repl_backlog_first_byte_offset", 0),
+        ("repl_backlog_histlen", 0),
+    ]);
+    Ok(())
+}
+
+fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    let classes = [(UsageWho::RUSAGE_SELF, ""), (UsageWho::RUSAGE_CHILDREN, "_children")];
+    for (who, suffix) in classes {
+        // The call fails only for a class that the kernel does not know.
+        let Ok(usage) = getrusage(who) else { continue };
+        for (name, time) in [("sys", usage.system_time()), ("user", usage.user_time())] {
+            let seconds = time.num_microseconds() as f64 / 1e6;
+            page.put(&format!("used_cpu_{name}{suffix}"), format_args!("{seconds:.6}"));
+        }
+    }
+    Ok(())
+}
+
+fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    for (code, count) in cx.node.stats.errors_by_code() {
+        page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    Ok(())
+}
+
+fn cluster(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    page.put("cluster_enabled", 0);
+    Ok(())
+}
+
+/// Keys whose time to live the average is estimated from.
+const TTL_SAMPLE: usize = 64;
+
+fn keyspace(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    for database in 0..cx.node.keyspace.databases() {
+        let totals = cx.node.keyspace.totals(database);
+        if totals.keys > 0 {
+            let ttl = if totals.volatile > 0 { average_ttl(cx, database)? } else { 0 };
+            let (keys, volatile) = (totals.keys, totals.volatile);
+            page.put(&format!("db{database}"), format_args!("keys={keys},expires={volatile},avg_ttl={ttl}"));
+        }
+    }
+    Ok(())
+}
+
+/// The mean time to live in milliseconds of the volatile keys among the first of the order of hashes, which is random.
+fn average_ttl(cx: &Context<'_>, database: usize) -> Result<u64, Error> {
+    let (mut sum, mut count) = (0u128, 0u128);
+    cx.store.select(database).scan(Cursor::START, TTL_SAMPLE, |record| {
+        if let Some(left) = record.expiry().and_then(|expiry| expiry.checked_sub(cx.now_ms())) {
+            sum += u128::from(left);
+            count += 1;
+        }
+    })?;
+    Ok(sum.checked_div(count).unwrap_or_default() as u64)
+}

@@ -1,0 +1,183 @@
+//! Accepting: from a listener to a connection's task, or to a refusal.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::net::{TcpListener, TcpStream, UnixListener};
+use nix::sys::socket::{MsgFlags, send};
+
+use super::connection::Connection;
+use super::hub::Hub;
+use super::task;
+use crate::command::unix_ms;
+use crate::config::Settings;
+use crate::session::{Arrival, Client, Transport};
+use crate::telemetry;
+
+/// What Redis says, byte for byte, to a client from elsewhere while there is no password.
+const DENIED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
+for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from \
+external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the \
+command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server \
+is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make \
+this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, \
+and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just \
+for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default \
+user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the \
+outside.\r\n";
+
+/// What Redis says to a client too many.
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+
+/// How long a worker leaves a listener alone that it cannot accept from.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Serves a TCP listener until the server ends.
+pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener) {
+    let pace = Pace::default();
+    let own = listener.local_addr().ok();
+    loop {
+        match listener.accept().await {
+            Ok(_) if hub.node.shutdown.is_requested() => return,
+            Ok((stream, peer)) => {
+                admit_tcp(&hub, stream, peer, own);
+                pace.take_turns(&hub).await;
+            }
+            Err(_) if hub.node.shutdown.is_requested() => return,
+            Err(error) => pace.meet(&error).await,
+        }
+    }
+}
+
+/// Serves a unix listener until the server ends.
+pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: String) {
+    let pace = Pace::default();
+    loop {
+        match listener.accept().await {
+            Ok(_) if hub.node.shutdown.is_requested() => return,
+            Ok((stream, _)) => {
+                let address = format!("{path}:0");
+                let arrival = arrival(&hub, address.clone(), address, Transport::Unix, stream.as_raw_fd());
+                admit(&hub, stream, arrival);
+                pace.take_turns(&hub).await;
+            }
+            Err(_) if hub.node.shutdown.is_requested() => return,
+            Err(error) => pace.meet(&error).await,
+        }
+    }
+}
+
+fn admit_tcp(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr, own: Option<SocketAddr>) {
+    let settings = hub.node.config.current();
+    if settings.protected_mode && settings.requirepass.is_empty() && !is_loopback(peer.ip()) {
+        refuse(hub, &stream, DENIED);
+        return;
+    }
+    tune(&stream, &settings);
+    // Only a listener on all addresses leaves open at which of them the client arrived.
+    let local = own.filter(|own| !own.ip().is_unspecified()).or_else(|| stream.local_addr().ok());
+    let local = local.map_or_else(String::new, |local| local.to_string());
+    let arrival = arrival(hub, peer.to_string(), local, Transport::Tcp, stream.as_raw_fd());
+    admit(hub, stream, arrival);
+}
+
+/// Sets what a TCP connection needs. It may have been reset already; then its first read says so.
+fn tune(stream: &TcpStream, settings: &Settings) {
+    let _ = stream.set_nodelay(true);
+    if settings.tcp_keepalive > 0 {
+        let idle = Duration::from_secs(settings.tcp_keepalive.into());
+        // As in Redis, a silent client is given up after about twice the time: three probes, a third of it apart.
+        let interval = Duration::from_secs((settings.tcp_keepalive / 3).max(1).into());
+        let _ = stream.set_tcp_keepalive(Some(idle), Some(interval), Some(3));
+    }
+}
+
+fn arrival(hub: &Hub, address: String, local_address: String, transport: Transport, socket: i32) -> Arrival {
+    let worker = hub.worker.borrow().number();
+    Arrival { address, local_address, transport, worker, now_ms: unix_ms(), socket }
+}
+
+fn admit<S: super::connection::Stream>(hub: &Rc<Hub>, stream: S, arrival: Arrival) {
+    let settings = hub.node.config.current();
+    let Some(info) = hub.node.registry.register(arrival, settings.maxclients as usize) else {
+        refuse(hub, &stream, TOO_MANY);
+        return;
+    };
+    telemetry::add(&hub.counters.connections, 1);
+    let client = Client::new(info.clone(), settings.requirepass.is_empty());
+    let stay = hub.admit(info.clone());
+    let mut connection = Connection::new(stream, hub.clone(), client, stay);
+    // The task borrows the connection where it lies: an async function that took it would reserve its space twice.
+    let serving = async move { connection.serve().await };
+    task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+}
+
+/// Tells a client that it is not served, as far as its socket takes the text at once.
+fn refuse(hub: &Hub, stream: &impl AsRawFd, text: &str) {
+    telemetry::add(&hub.counters.rejected_connections, 1);
+    let _ = send(stream.as_raw_fd(), text.as_bytes(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// Clients that are accepted in a row before the others of the thread have their turn: on epoll a flood of connections
+/// would else keep it.
+const TURN: u32 = 16;
+
+/// The pace of one listener.
+#[derive(Default)]
+struct Pace {
+    accepted: Cell<u32>,
+    logged_ms: Cell<u64>,
+}
+
+impl Pace {
+    async fn take_turns(&self, hub: &Hub) {
+        self.accepted.set(self.accepted.get() + 1);
+        if self.accepted.get() >= TURN {
+            self.accepted.set(0);
+            hub.fair.give_way().await;
+        }
+    }
+
+    /// Waits after a failure of accept, and logs it, once a second at most.
+    async fn meet(&self, error: &io::Error) {
+        let code = error.raw_os_error();
+        // The client left before it was accepted, or a signal came: the next one may be there already.
+        if matches!(code, Some(libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO)) {
+            return;
+        }
+        let now = unix_ms();
+        if now.saturating_sub(self.logged_ms.get()) >= 1000 {
+            self.logged_ms.set(now);
+            match code {
+                Some(libc::EMFILE | libc::ENFILE) => tracing::warn!(
+                    "clients wait to be accepted, because there is no file descriptor left ({error}): raise ulimit -n \
+                     (LimitNOFILE= under systemd) or lower maxclients"
+                ),
+                _ => tracing::warn!("cannot accept a client: {error}"),
+            }
+        }
+        monoio::time::sleep(BACK_OFF).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_addresses() {
+        for (ip, expected) in
+            [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("10.0.0.1", false)]
+        {
+            assert_eq!(is_loopback(ip.parse().unwrap()), expected, "{ip}");
+        }
+    }
+}

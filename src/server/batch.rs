@@ -1,0 +1,281 @@
+//! The requests that one receive brought: their parsing and execution, without any input or output.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::hub::Hub;
+use crate::command::{Outcome, Worker, execute};
+use crate::protocol::{Limits, Parser, ProtocolError, Step};
+use crate::session::Client;
+use crate::telemetry;
+
+/// Bytes of the receive buffer of a connection that waits.
+pub(super) const ROOM: usize = 16 * 1024;
+/// Bytes of the largest receive buffer that a busy connection gets for pipelines of small requests.
+const ROOM_MAX: usize = 64 * 1024;
+/// Bytes that a receive has room for at least.
+const ROOM_LEFT: usize = 1024;
+/// Bytes of the receive buffer of a connection that sends little at a time.
+const ROOM_CALM: usize = 2 * 1024;
+/// Receives of less than half of [`ROOM_CALM`] in a row, after which a connection gets a buffer of that size.
+const CALM: u8 = 8;
+/// Bytes of replies at which they are sent before the next request is executed.
+pub(super) const FLUSH_AT: usize = 256 * 1024;
+/// Attempts at a request whose keys another worker owns, before other connections are served: some microseconds, which
+/// outlast a short command.
+const ATTEMPTS: u32 = 64;
+
+/// What to do after the replies were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Receive more.
+    Receive,
+    /// Receive the payload of a big argument.
+    ReceiveBig,
+    /// Go on: there is more to execute.
+    Continue,
+    /// Serve others, then go on.
+    Busy,
+    /// Close the connection.
+    Close,
+}
+
+/// A client's receive buffer, its parser, and its state.
+pub(super) struct Batch {
+    pub(super) client: Client,
+    parser: Parser,
+    buffer: Vec<u8>,
+    /// The bytes at the buffer's head that were executed.
+    start: usize,
+    /// The bytes that the request at the head still lacks at least.
+    want: usize,
+    /// Bytes of the unfinished request that lie outside of the buffer, in big arguments.
+    outside: usize,
+    /// The length of a parsed request that could not be executed yet.
+    postponed: Option<usize>,
+    calm: u8,
+}
+
+impl Batch {
+    /// A client that has sent nothing.
+    pub(super) fn new(client: Client) -> Self {
+        let parser = Parser::new();
+        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, calm: 0 }
+    }
+
+    /// Hands out the buffer to append to, with room for what is missing. Give it back with [`Batch::restore`].
+    #[inline]
+    pub(super) fn lend(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.capacity() - buffer.len() < self.want.max(ROOM_LEFT) {
+            let room = if self.calm >= CALM { ROOM_CALM } else { ROOM };
+            buffer.reserve(self.want.max(room));
+            self.client.info.query_capacity.store(buffer.capacity(), Relaxed);
+        }
+        buffer
+    }
+
+    /// Takes the buffer back with `received` more bytes.
+    #[inline]
+    pub(super) fn restore(&mut self, buffer: Vec<u8>, received: usize) {
+        self.buffer = buffer;
+        if received < ROOM_CALM / 2 {
+            self.calm = self.calm.saturating_add(1);
+            return;
+        }
+        self.calm = 0;
+        let capacity = self.buffer.capacity();
+        if self.buffer.len() == capacity && capacity < ROOM_MAX {
+            // The socket held more than there was room for: the next receive is to take it all.
+            self.buffer.reserve(capacity.max(ROOM));
+            self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
+        }
+    }
+
+    /// Hands out the buffer of the big argument that is being received, and how much may be appended to it; `None` when
+    /// it is complete.
+    pub(super) fn lend_big(&mut self) -> Option<(Vec<u8>, usize)> {
+        let big = self.parser.big().filter(|big| big.missing() > 0)?;
+        Some(big.lend())
+    }
+
+    /// Takes that buffer back with `received` more bytes.
+    pub(super) fn restore_big(&mut self, buffer: Vec<u8>, received: usize) {
+        self.outside += received;
+        self.client.info.query_bytes.store(self.pending(), Relaxed);
+        if let Some(big) = self.parser.big() {
+            big.restore(buffer);
+        }
+    }
+
+    /// Executes requests from the buffer, until it holds no whole one or there is a reason to pause, and appends their
+    /// replies to `out`.
+    pub(super) fn execute(&mut self, hub: &Hub, out: &mut Vec<u8>) -> Next {
+        let mut worker = hub.worker.borrow_mut();
+        worker.refresh();
+        let worker = &*worker;
+        self.client.info.active_ms.store(worker.now_ms, Relaxed);
+        let before = worker.counters().commands.load(Relaxed);
+        let next = self.run(worker, out);
+        telemetry::add(&self.client.info.commands, worker.counters().commands.load(Relaxed).wrapping_sub(before));
+        let next = self.within_limits(worker, out, next);
+        if next != Next::Busy {
+            self.compact();
+        }
+        self.client.info.query_bytes.store(self.pending(), Relaxed);
+        next
+    }
+
+    fn run(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
+        let mut limits = Limits { bulk_len: bulk_len(worker), ..Limits::default() };
+        loop {
+            let consumed = match self.postponed.take() {
+                Some(consumed) => consumed,
+                None => {
+                    limits.unauthenticated = !self.client.authenticated;
+                    match self.parser.step(&self.buffer[self.start..], &limits) {
+                        Ok(Step::Request { consumed }) => consumed,
+                        Ok(Step::Empty { consumed }) => {
+                            self.start += consumed;
+                            continue;
+                        }
+                        Ok(Step::Incomplete { want }) => {
+                            self.want = want;
+                            return Next::Receive;
+                        }
+                        Ok(Step::Big { keep }) => {
+                            self.begin_big(keep);
+                            return Next::ReceiveBig;
+                        }
+                        Err(error) => return self.refuse(error, out),
+                    }
+                }
+            };
+            let args = self.parser.args(&self.buffer[self.start..]);
+            if is_http(args.get(0)) {
+                return self.refuse_http();
+            }
+            if !attempt(|| execute(worker, &mut self.client, args, out)) {
+                self.postponed = Some(consumed);
+                return Next::Busy;
+            }
+            self.start += consumed;
+            self.outside = 0;
+            if self.client.close_after_reply {
+                return Next::Close;
+            }
+            if out.len() >= FLUSH_AT {
+                return Next::Continue;
+            }
+        }
+    }
+
+    /// Moves what the buffer holds of a big argument's payload to where the rest will be received.
+    #[cold]
+    fn begin_big(&mut self, keep: usize) {
+        let payload = self.start + keep;
+        if let Some(big) = self.parser.big() {
+            self.outside += big.extend(&self.buffer[payload..]);
+        }
+        self.buffer.truncate(payload);
+    }
+
+    /// Drops what was executed from the buffer.
+    #[inline]
+    fn compact(&mut self) {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            if self.calm >= CALM && self.buffer.capacity() > ROOM_CALM {
+                self.buffer = Vec::new();
+            }
+        } else if self.start > 0 {
+            self.buffer.drain(..self.start);
+        }
+        self.start = 0;
+    }
+
+    /// Bytes received and not yet executed.
+    #[inline]
+    fn pending(&self) -> usize {
+        self.buffer.len() - self.start + self.outside
+    }
+
+    /// Whether the unfinished request has outgrown `client-query-buffer-limit`; if so, that is logged and counted.
+    pub(super) fn is_over_query_limit(&self, hub: &Hub) -> bool {
+        let limit = hub.worker.borrow().settings.client_query_buffer_limit;
+        self.passes_query_limit(hub.counters, limit)
+    }
+
+    fn passes_query_limit(&self, counters: &telemetry::Counters, limit: u64) -> bool {
+        let over = self.pending() as u64 > limit;
+        if over {
+            telemetry::add(&counters.query_buffer_closed, 1);
+            let (id, address) = (self.client.info.id, &self.client.info.address);
+            tracing::warn!("closing client {id} at {address}: its request is longer than client-query-buffer-limit");
+        }
+        over
+    }
+
+    /// Closes where the client's buffers have passed their limits.
+    fn within_limits(&self, worker: &Worker, out: &mut Vec<u8>, next: Next) -> Next {
+        let settings = &worker.settings;
+        let hard = settings.client_output_buffer_limit.normal.hard;
+        if hard > 0 && out.len() as u64 > hard {
+            out.clear();
+            telemetry::add(&worker.counters().output_buffer_closed, 1);
+            let (id, address) = (self.client.info.id, &self.client.info.address);
+            tracing::warn!("closing client {id} at {address}: its replies passed client-output-buffer-limit");
+            return Next::Close;
+        }
+        let waits = matches!(next, Next::Receive | Next::ReceiveBig);
+        if waits && self.passes_query_limit(worker.counters(), settings.client_query_buffer_limit) {
+            return Next::Close;
+        }
+        next
+    }
+
+    #[cold]
+    fn refuse(&self, error: ProtocolError, out: &mut Vec<u8>) -> Next {
+        tracing::debug!("closing client {} at {}: {error}", self.client.info.id, self.client.info.address);
+        out.extend_from_slice(b"-ERR ");
+        error.append_to(out);
+        out.extend_from_slice(b"\r\n");
+        Next::Close
+    }
+
+    /// Ends a browser that was tricked into sending commands in the body of a web request.
+    #[cold]
+    fn refuse_http(&self) -> Next {
+        let (id, address) = (self.client.info.id, &self.client.info.address);
+        tracing::warn!(
+            "possible attack: client {id} at {address} sent POST or Host: as a command, as a browser does that a web page \
+             makes talk to this port (cross protocol scripting); the connection was closed"
+        );
+        Next::Close
+    }
+}
+
+fn bulk_len(worker: &Worker) -> usize {
+    usize::try_from(worker.settings.proto_max_bulk_len).unwrap_or(usize::MAX)
+}
+
+/// Tries to execute for a few microseconds; false if the keys stayed taken.
+#[inline]
+fn attempt(mut run: impl FnMut() -> Outcome) -> bool {
+    for _ in 0..ATTEMPTS {
+        if run() == Outcome::Done {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    false
+}
+
+/// Whether a command's name is one that only a web request has.
+#[inline]
+fn is_http(name: &[u8]) -> bool {
+    match name.len() {
+        4 => name.eq_ignore_ascii_case(b"post"),
+        5 => name.eq_ignore_ascii_case(b"host:"),
+        _ => false,
+    }
+}

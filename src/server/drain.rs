@@ -1,0 +1,133 @@
+//! The end of the server: what asks for it, and how connections come to theirs.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{Shutdown, shutdown};
+use parking_lot::Mutex;
+
+use super::hub::Hub;
+use crate::command::Node;
+use crate::host::notify;
+
+/// What the main thread waits for.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A worker listens, or cannot.
+    Ready(Result<(), String>),
+    /// A signal that ends the server.
+    Signal(Signal),
+    /// A client asked for the end.
+    Requested,
+    /// A worker has no connections any more.
+    Drained,
+}
+
+/// The signals that end the server, and SIGHUP, which as in Redis does nothing.
+fn signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
+}
+
+/// Keeps signals from ending the process at once, here and in every thread that is started from now on, and reports them
+/// as events from a thread of their own.
+pub(super) fn watch_signals(events: Sender<Event>) -> std::io::Result<()> {
+    let signals = signals();
+    signals.thread_block()?;
+    std::thread::Builder::new().name("roster-signals".to_owned()).spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            if signal != Signal::SIGHUP && events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits on the main thread until the server is to end and its workers have drained, or `shutdown-timeout` has passed.
+/// Returns the status to exit with: 0, or 1 if a second signal cut the end short.
+pub(super) fn supervise(node: &'static Node, workers: usize, events: &Receiver<Event>) -> i32 {
+    let mut deadline: Option<Instant> = None;
+    let mut drained = 0;
+    while drained < workers {
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let Ok(event) = receive(events, left) else {
+            let clients = node.registry.connected();
+            tracing::warn!(
+                "shutdown-timeout has passed: {clients} clients are cut off before they have read everything"
+            );
+            return 0;
+        };
+        match event {
+            Event::Signal(signal) if deadline.is_some() => {
+                tracing::warn!("{signal} again: ending at once");
+                return 1;
+            }
+            Event::Signal(signal) => {
+                tracing::info!("{signal}: finishing what clients have sent, then ending");
+                node.shutdown.request();
+            }
+            Event::Drained => drained += 1,
+            Event::Requested | Event::Ready(_) => (),
+        }
+        if deadline.is_none() && node.shutdown.is_requested() {
+            notify::send("STOPPING=1");
+            deadline = Some(Instant::now() + Duration::from_secs(node.config.current().shutdown_timeout.into()));
+        }
+    }
+    0
+}
+
+fn receive(events: &Receiver<Event>, left: Duration) -> Result<Event, ()> {
+    if left == Duration::MAX { events.recv().map_err(|_| ()) } else { events.recv_timeout(left).map_err(|_| ()) }
+}
+
+/// Waits on a worker until the end is asked for, from whatever thread.
+pub(super) async fn requested(node: &'static Node) {
+    let sleeper: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let mut announced = false;
+    poll_fn(|context| {
+        *sleeper.lock() = Some(context.waker().clone());
+        if !announced {
+            announced = true;
+            let sleeper = sleeper.clone();
+            node.shutdown.on_request(move || {
+                if let Some(waker) = sleeper.lock().take() {
+                    waker.wake();
+                }
+            });
+        }
+        // Looked at after the waker is in its place, so that a request is either seen here or wakes this task.
+        if node.shutdown.is_requested() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Lets a worker's connections finish: nothing more is received, what was received is executed and answered.
+///
+/// A socket that is shut down for reading still gives what has arrived and then ends, so that no request is cut in two and
+/// no receive has to be cancelled.
+pub(super) async fn drain(hub: Rc<Hub>) {
+    let mut told = std::collections::HashSet::new();
+    while !hub.is_empty() {
+        for guest in hub.guests() {
+            if told.insert(guest.info.id)
+                && let Some(socket) = guest.info.descriptor()
+            {
+                let _ = shutdown(socket, Shutdown::Read);
+            }
+        }
+        monoio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Ends the waiting of a worker's accepts: a listener that is shut down refuses clients from then on.
+pub(super) fn close_listeners(sockets: &[i32]) {
+    for socket in sockets {
+        let _ = shutdown(*socket, Shutdown::Both);
+    }
+}

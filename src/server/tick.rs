@@ -1,0 +1,101 @@
+//! A worker's housekeeping: expiry, idle clients, clients that do not read, the log level.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::batch::FLUSH_AT;
+use super::hub::{Guest, Hub};
+use crate::command::Worker;
+use crate::config::{OutputLimit, Settings};
+use crate::telemetry;
+
+/// Time between rounds while keys wait for their time.
+const ROUND: Duration = Duration::from_millis(10);
+/// Time between rounds otherwise.
+const IDLE_ROUND: Duration = Duration::from_millis(100);
+/// Milliseconds between looks at the clients.
+const SWEEP_MS: u64 = 1000;
+/// Keys that one step of expiry removes at most.
+const STEP: usize = 128;
+/// Seconds without any progress after which a client that does not read is cut, where only a hard limit is set.
+const STALLED_SECONDS: u32 = 60;
+
+/// Keeps house for as long as the worker runs.
+pub(super) async fn keep(hub: Rc<Hub>) {
+    let swept_ms = Cell::new(0);
+    let level = Cell::new(hub.node.config.current().loglevel);
+    loop {
+        let volatile = hub.worker.borrow().local.timers() > 0;
+        monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
+        let (settings, now_ms) = {
+            let mut worker = hub.worker.borrow_mut();
+            worker.refresh();
+            expire(&worker);
+            if worker.number() == 0 {
+                worker.node.sample(worker.now_ms);
+            }
+            (worker.settings.clone(), worker.now_ms)
+        };
+        if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
+            swept_ms.set(now_ms);
+            sweep(&hub, &settings, now_ms);
+            if settings.loglevel != level.replace(settings.loglevel) {
+                telemetry::logging::set_level(settings.loglevel);
+            }
+        }
+    }
+}
+
+/// Removes due keys, for at most a millisecond for each step of `active-expire-effort`, so that clients are not kept waiting.
+fn expire(worker: &Worker) {
+    let budget = Duration::from_millis(worker.settings.active_expire_effort.into());
+    let start = Instant::now();
+    while worker.node.keyspace.expire_due(&worker.local, worker.now_ms, STEP) && start.elapsed() < budget {}
+}
+
+fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {
+    let limit = settings.client_output_buffer_limit.normal;
+    if settings.timeout == 0 && limit.hard == 0 && limit.soft == 0 {
+        return;
+    }
+    for guest in hub.guests() {
+        if is_idle(&guest, settings.timeout, now_ms) {
+            tracing::debug!("closing client {} at {}: it was idle", guest.info.id, guest.info.address);
+            guest.info.kill();
+        } else if does_not_read(&guest, limit, now_ms) {
+            telemetry::add(&hub.counters.output_buffer_closed, 1);
+            let (id, address) = (guest.info.id, &guest.info.address);
+            tracing::warn!(
+                "closing client {id} at {address}: it does not read its replies (client-output-buffer-limit)"
+            );
+            guest.info.kill();
+        }
+    }
+}
+
+fn is_idle(guest: &Guest, timeout: u32, now_ms: u64) -> bool {
+    timeout > 0 && now_ms.saturating_sub(guest.info.active_ms.load(Relaxed)) > u64::from(timeout) * 1000
+}
+
+/// Whether a client has kept us from sending for longer than its class may.
+///
+/// A connection holds the replies of one batch only, and stops executing while the client does not read, where Redis would
+/// go on and fill memory. So a limit above what a batch may hold counts as reached when a batch is full.
+fn does_not_read(guest: &Guest, limit: OutputLimit, now_ms: u64) -> bool {
+    let (bytes, seconds) = match limit {
+        OutputLimit { hard: 0, soft: 0, .. } => return false,
+        OutputLimit { hard, soft: 0, .. } => (hard, STALLED_SECONDS),
+        OutputLimit { soft, soft_seconds, .. } => (soft, soft_seconds),
+    };
+    let over = guest.info.output_bytes.load(Relaxed) as u64 >= bytes.min(FLUSH_AT as u64 / 2);
+    if !over {
+        guest.over_since_ms.set(0);
+        return false;
+    }
+    if guest.over_since_ms.get() == 0 {
+        guest.over_since_ms.set(now_ms);
+    }
+    now_ms.saturating_sub(guest.over_since_ms.get()) >= u64::from(seconds) * 1000
+}

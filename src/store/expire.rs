@@ -1,0 +1,62 @@
+//! The removal of keys whose time is up, by their worker's timers.
+
+use std::sync::atomic::Ordering;
+
+use super::enter::Local;
+use super::keyspace::{Delta, Keyspace};
+use super::slot::{Armed, Due, KeyHasher, Slot};
+
+impl Keyspace {
+    /// Removes the keys of this worker's wheel that are past their time, at most `budget`; whether more are due already.
+    pub fn expire_due(&self, local: &Local, now_ms: u64, budget: usize) -> bool {
+        if !self.active_expire.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut postponed = Vec::new();
+        let more = local.wheel.borrow_mut().advance(now_ms, budget, |timer| {
+            let Ok(_held) = self.enter_shard(local, u32::from(timer.shard)) else {
+                postponed.push(timer);
+                return;
+            };
+            let database = self.database_of(&timer);
+            let map = &self.database(database).maps[usize::from(timer.shard)];
+            let found = map.get_sync(&Due { hash: timer.hash, now_ms });
+            if let Some(entry) = found {
+                self.remove_due(local, database, entry);
+            }
+        });
+        let mut wheel = local.wheel.borrow_mut();
+        postponed.iter().for_each(|timer| wheel.insert(timer));
+        drop(wheel);
+        self.sweep_timers(local, now_ms);
+        more
+    }
+
+    /// Drops stale timers when they outnumber the keys that have a time to live.
+    fn sweep_timers(&self, local: &Local, now_ms: u64) {
+        const SLACK: u64 = 16 * 1024;
+        let volatile = self.totals_of_all().volatile;
+        let timers = local.wheel.borrow().len() as u64;
+        if timers <= 2 * volatile + SLACK {
+            return;
+        }
+        local.wheel.borrow_mut().sweep(4096, |timer| {
+            // A timer that cannot be checked now is checked in a later round.
+            let Ok(_held) = self.enter_shard(local, u32::from(timer.shard)) else { return false };
+            let database = self.database_of(&timer);
+            let map = &self.database(database).maps[usize::from(timer.shard)];
+            let armed = map.get_sync(&Armed { hash: timer.hash, due_ms: timer.due_ms }).is_some();
+            !armed && timer.due_ms > now_ms
+        });
+    }
+
+    fn remove_due(&self, local: &Local, database: usize, entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>) {
+        if let Some(record) = entry.key().record() {
+            let bytes = -(record.memory() as i64);
+            let volatile = -i64::from(record.expiry().is_some());
+            self.count(local.worker, database, Delta { keys: -1, volatile, bytes });
+        }
+        drop(entry.remove_entry());
+        self.note_expired(local.worker);
+    }
+}

@@ -1,0 +1,61 @@
+//! What concerns whole databases: flushing and exchanging them, and what their tables take.
+
+use super::enter::Local;
+use super::gate::Busy;
+use super::keyspace::{Database, Keyspace};
+use super::reclaim;
+use super::view::Store;
+
+impl Store<'_> {
+    /// Empties this database; the caller drops what it gets, here or on another thread.
+    pub fn flush(&self) -> Result<Flushed, Busy> {
+        self.flush_range(self.database..self.database + 1)
+    }
+
+    /// Empties all databases at once; the caller drops what it gets, here or on another thread.
+    pub fn flush_all(&self) -> Result<Flushed, Busy> {
+        self.flush_range(0..self.keyspace.databases())
+    }
+
+    fn flush_range(&self, databases: std::ops::Range<usize>) -> Result<Flushed, Busy> {
+        let _held = self.keyspace.enter_all(self.local)?;
+        let removed = databases.clone().map(|database| self.keyspace.totals(database).keys).sum();
+        let maps = databases.filter_map(|database| self.keyspace.take_database(database)).collect();
+        Ok(Flushed { removed, maps })
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&self, a: usize, b: usize) -> Result<(), Busy> {
+        let _held = self.keyspace.enter_all(self.local)?;
+        self.keyspace.swap_databases(a, b);
+        Ok(())
+    }
+}
+
+/// The contents of flushed databases, freed when dropped.
+#[must_use = "dropping it frees the keys, which may take long"]
+pub struct Flushed {
+    /// Keys that were in them.
+    pub removed: u64,
+    maps: Vec<Database>,
+}
+
+impl Flushed {
+    /// Frees the keys on another thread.
+    pub fn reclaim_later(self) {
+        if !self.maps.is_empty() {
+            reclaim::later(Box::new(self.maps));
+        }
+    }
+}
+
+impl Keyspace {
+    /// Bytes of the tables: 10 a slot, of which 8 are the pointer and 2 the bucket's tags and lock.
+    pub fn table_bytes(&self, local: &Local) -> u64 {
+        // Being inside any shard will do; 0 while another worker is inside all of them.
+        let mut shards = 0..self.shards() as u32;
+        let Some(_held) = shards.find_map(|shard| self.enter_shard(local, shard).ok()) else { return 0 };
+        let used = (0..self.databases()).filter_map(|database| self.used_database(database));
+        used.map(|database| database.maps.iter().map(|map| map.capacity() as u64 * 10).sum::<u64>()).sum()
+    }
+}

@@ -1,0 +1,12 @@
+//! The server over its sockets: framing, limits, broken clients, start and end, on io_uring and on epoll.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+#[path = "server/connections.rs"]
+mod connections;
+#[path = "server/limits.rs"]
+mod limits;
+#[path = "server/process.rs"]
+mod process;
