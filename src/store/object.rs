@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+pub use crate::value::memory::malloc_size;
+
 /// The type of a value, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -114,33 +116,5 @@ impl From<Vec<u8>> for LongString {
 impl From<Bytes> for LongString {
     fn from(bytes: Bytes) -> Self {
         LongString::Received(bytes)
-    }
-}
-
-/// The class size of a jemalloc allocation of `bytes`: multiples of 16 to 128, then four classes a doubling.
-pub fn malloc_size(bytes: usize) -> usize {
-    match bytes {
-        0 => 0,
-        1..=8 => 8,
-        9..=128 => bytes.next_multiple_of(16),
-        // No allocation is larger than isize::MAX, so the power of two cannot overflow.
-        _ => {
-            let step = bytes.next_power_of_two() / 8;
-            bytes.next_multiple_of(step)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn size_classes_are_the_allocator_s() {
-        let classes =
-            [(1, 8), (9, 16), (17, 32), (56, 64), (129, 160), (257, 320), (280, 320), (4097, 5120), (14337, 16384)];
-        for (bytes, class) in classes {
-            assert_eq!(malloc_size(bytes), class, "{bytes}");
-        }
     }
 }
