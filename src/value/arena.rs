@@ -289,6 +289,15 @@ impl Arena {
         }
     }
 
+    /// Keeps a sparse page after all: what was vacated in it, and what was free, is used again. O(slots).
+    pub(super) fn keep(&mut self, page: u32) {
+        self.walk(page, |arena, handle, head| {
+            if head & FREE != 0 {
+                arena.list(handle);
+            }
+        });
+    }
+
     /// Gives back the memory of a sparse page whose elements were all vacated.
     pub(super) fn give_up(&mut self, index: u32) {
         if let Some(page) = self.pages.get_mut(index as usize)

@@ -212,8 +212,8 @@ impl Large {
     /// Moves the fields of a page elsewhere.
     fn clear_page(&mut self, page: u32) {
         for old in self.arena.live(page) {
-            // If there is no room elsewhere, they stay: the page only keeps its memory.
-            let Ok(new) = self.arena.duplicate(old) else { return };
+            // If there is no room elsewhere, the rest stays.
+            let Ok(new) = self.arena.duplicate(old) else { return self.arena.keep(page) };
             let parts = Parts::of(&self.arena, new);
             self.table.replace(hash(parts.name), old, new);
             if let Some(time) = parts.time {

@@ -93,7 +93,7 @@ fn sets_are_combined() {
     assert!(union(&[], LIMITS).unwrap().is_empty());
 }
 
-/// As Redis 7.2 with its default limits.
+/// By the rules of Redis 7.2, with small limits.
 #[test]
 fn the_form_follows_the_limits() {
     let limits = SetLimits { integers: 4, packed: Limits { entries: 4, value: 8 } };

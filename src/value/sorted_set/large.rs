@@ -145,8 +145,8 @@ impl Large {
     /// Moves the members of a page elsewhere.
     fn clear_page(&mut self, page: u32) {
         for old in self.arena.live(page) {
-            // If there is no room elsewhere, they stay: the page only keeps its memory.
-            let Ok(new) = self.arena.duplicate(old) else { return };
+            // If there is no room elsewhere, the rest stays.
+            let Ok(new) = self.arena.duplicate(old) else { return self.arena.keep(page) };
             let (text, score) = (member(&self.arena, new), score(&self.arena, new));
             self.table.replace(hash(text), old, new);
             self.tree.rename(new, behind(&self.arena, score, text, old));
