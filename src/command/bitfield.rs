@@ -264,7 +264,7 @@ fn bitfield(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if is_changed {
-        store.changed();
+        store.count_changes(1);
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ fn setbit(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if is_changed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(old.into());
     Ok(())

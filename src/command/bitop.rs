@@ -89,7 +89,7 @@ fn bitop(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         true
     };
     if is_changed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.count(len);
     Ok(())

@@ -66,7 +66,7 @@ fn add(cx: &mut Context<'_>, key: &[u8], by: i64) -> Result<(), Error> {
         entry.set_integer(sum, Ttl::Keep);
         Ok::<_, Error>(sum)
     })?;
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.integer(sum);
     Ok(())
 }
@@ -85,7 +85,7 @@ fn incrbyfloat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         cx.reply.bulk(&text);
         Ok::<_, Error>(())
     })?;
-    store.changed();
+    store.count_changes(1);
     Ok(())
 }
 

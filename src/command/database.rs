@@ -76,7 +76,7 @@ fn finish_flush(cx: &mut Context<'_>, flushed: Flushed, lazily: bool) {
     } else {
         drop(flushed);
     }
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.ok();
 }
 
@@ -90,7 +90,7 @@ fn swapdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let check = |index: i32| usize::try_from(index).ok().filter(|&index| index < databases).ok_or(Error::DB_RANGE);
     let (a, b) = (check(a)?, check(b)?);
     cx.store.swap(a, b)?;
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.ok();
     Ok(())
 }

@@ -96,6 +96,7 @@ fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
             Value::Integer(value) => ("int", value.to_string().len()),
             Value::Embedded { bytes, raw } => (if raw { "raw" } else { "embstr" }, bytes.len()),
             Value::Boxed(Object::String(string)) => ("raw", string.len()),
+            Value::Boxed(object) => (object.encoding(), object.memory()),
         };
         let (clock, at) = (record.access(), record.key().as_ptr());
         let idle = now.saturating_sub(clock.into());

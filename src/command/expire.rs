@@ -121,7 +121,7 @@ fn set_expiry(cx: &mut Context<'_>, args: Args<'_>, unit: i64, base: u64) -> Res
         true
     });
     if changed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(changed.into());
     Ok(())
@@ -167,7 +167,7 @@ fn persist(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         volatile
     });
     if changed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(changed.into());
     Ok(())

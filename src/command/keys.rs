@@ -77,7 +77,7 @@ fn remove(cx: &mut Context<'_>, args: Args<'_>, lazily: bool) -> Result<(), Erro
     for key in args.skip(1) {
         let was_there = if lazily { cx.store.unlink(key) } else { cx.store.remove(key) };
         if was_there {
-            cx.store.changed();
+            cx.store.count_changes(1);
             removed += 1;
         }
     }
@@ -113,7 +113,7 @@ fn kind(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn rename(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     if rename_key(cx, args, true)? {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.ok();
     Ok(())
@@ -122,7 +122,7 @@ fn rename(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn renamenx(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let renamed = rename_key(cx, args, false)?;
     if renamed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(renamed.into());
     Ok(())
@@ -164,7 +164,7 @@ fn copy(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let copied = match cx.store.update(from, |entry| entry.copy()) {
         Some(parcel) if replace || !there.exists(to) => {
             there.update(to, |entry| entry.set_parcel(parcel));
-            cx.store.changed();
+            cx.store.count_changes(1);
             true
         }
         _ => false,
@@ -187,7 +187,7 @@ fn relocate(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let changed = moved.is_some();
     if let Some(parcel) = moved {
         there.update(key, |entry| entry.set_parcel(parcel));
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(changed.into());
     Ok(())

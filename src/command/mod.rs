@@ -4,6 +4,7 @@ mod bitfield;
 mod bitmap;
 mod bitop;
 mod client;
+mod collection;
 mod config;
 mod connection;
 mod context;

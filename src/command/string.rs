@@ -113,7 +113,7 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         return set_with_options(cx, args);
     }
     cx.store.update(args.get(1), |entry| set_argument(entry, args, 2, Ttl::Clear, cx.now_ms()));
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.ok();
     Ok(())
 }
@@ -140,7 +140,7 @@ fn set_with_options(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(holds)
     })?;
     if is_set {
-        store.changed();
+        store.count_changes(1);
     }
     match (options.get, is_set) {
         (true, _) => (),
@@ -164,7 +164,7 @@ fn setnx(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         is_missing
     });
     if is_set {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(is_set.into());
     Ok(())
@@ -182,7 +182,7 @@ fn set_for(cx: &mut Context<'_>, args: Args<'_>, unit: Unit) -> Result<(), Error
     let now_ms = cx.now_ms();
     let due = Moment::after(args.get(2), unit).due(now_ms, cx.command.full_name())?;
     cx.store.update(args.get(1), |entry| set_argument(entry, args, 3, Ttl::At(due), now_ms));
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.ok();
     Ok(())
 }
@@ -196,7 +196,7 @@ fn getset(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         set_argument(entry, args, 2, Ttl::Clear, now_ms);
         Ok::<_, Error>(())
     })?;
-    store.changed();
+    store.count_changes(1);
     Ok(())
 }
 
@@ -209,7 +209,7 @@ fn getdel(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(entry.remove())
     })?;
     if is_removed {
-        store.changed();
+        store.count_changes(1);
     }
     Ok(())
 }
@@ -238,7 +238,7 @@ fn getex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(true)
     })?;
     if is_changed {
-        store.changed();
+        store.count_changes(1);
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ fn delifeq(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(is_equal && entry.remove())
     })?;
     if is_removed {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.integer(is_removed.into());
     Ok(())

@@ -116,7 +116,7 @@ fn msetex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn set_pairs(cx: &Context<'_>, pairs: Args<'_>, ttl: Ttl) {
     for index in (1..pairs.len()).step_by(2) {
         cx.store.update(pairs.get(index - 1), |entry| set_argument(entry, pairs, index, ttl, cx.now_ms()));
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
 }
 

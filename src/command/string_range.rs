@@ -59,7 +59,7 @@ fn append(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             Ok(bytes.len())
         })
     })?;
-    cx.store.changed();
+    cx.store.count_changes(1);
     cx.reply.count(len);
     Ok(())
 }
@@ -96,7 +96,7 @@ fn setrange(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if !value.is_empty() {
-        cx.store.changed();
+        cx.store.count_changes(1);
     }
     cx.reply.count(len);
     Ok(())

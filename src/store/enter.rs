@@ -15,6 +15,8 @@ pub struct Local {
     /// The worker's number, below [`Keyspace::workers`].
     pub worker: usize,
     pub(super) wheel: RefCell<Wheel>,
+    /// What its command changed, while anybody listens.
+    pub(super) changes: RefCell<Vec<super::observe::Change>>,
     held: Cell<Hold>,
     /// The shards of the exclusive entry in force.
     owned: RefCell<Vec<u32>>,
@@ -46,6 +48,7 @@ impl Local {
         Local {
             worker,
             wheel: RefCell::new(Wheel::new(now_ms)),
+            changes: RefCell::default(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),

@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
 
 use super::keyspace::Delta;
-use super::object::{Kind, LongString, Object};
+use super::object::{Collection, Kind, LongString, Object};
+use super::observe::Event;
 use super::record::{EMBEDDED_MAX, Payload, Record, Value};
 use super::slot::{KeyHasher, Map, Probe, Slot};
 use super::view::Store;
@@ -63,6 +64,8 @@ pub struct Entry<'a> {
     place: Place<'a>,
     /// Bytes of the boxed object when it was handed out to be changed.
     object_bytes: usize,
+    /// When the first part of that object expired then.
+    object_soonest: Option<u64>,
     /// The key is past its time: it counts as absent, and gives way to what is set or goes when the entry closes.
     expired: bool,
     delta: Delta,
@@ -71,8 +74,17 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     #[inline]
     pub(super) fn new(store: Store<'a>, key: &'a [u8], (hash, shard): (u64, u32), place: Place<'a>) -> Self {
-        let mut entry =
-            Entry { store, key, hash, shard, place, object_bytes: 0, expired: false, delta: Delta::default() };
+        let mut entry = Entry {
+            store,
+            key,
+            hash,
+            shard,
+            place,
+            object_bytes: 0,
+            object_soonest: None,
+            expired: false,
+            delta: Delta::default(),
+        };
         entry.expired = entry.stored().is_some_and(|record| record.is_expired(store.now_ms));
         entry
     }
@@ -158,7 +170,9 @@ impl<'a> Entry<'a> {
 
     /// Sets a value of any other type.
     pub fn set_object(&mut self, object: Object, ttl: Ttl) {
+        let soonest = object.soonest();
         self.put(Payload::Boxed(Box::new(object)), ttl);
+        self.arm_if(soonest);
     }
 
     /// Sets what was taken elsewhere, with its time to live.
@@ -167,7 +181,11 @@ impl<'a> Entry<'a> {
         match parcel.value {
             OwnedValue::Embedded(bytes, raw) => self.put(Payload::Embedded { bytes: &bytes, raw }, ttl),
             OwnedValue::Integer(value) => self.put(Payload::Integer(value), ttl),
-            OwnedValue::Boxed(object) => self.put(Payload::Boxed(object), ttl),
+            OwnedValue::Boxed(object) => {
+                let soonest = object.soonest();
+                self.put(Payload::Boxed(object), ttl);
+                self.arm_if(soonest);
+            }
         }
     }
 
@@ -225,18 +243,29 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The collection, to change it in place; `Err` with its type if the key holds something else, `Ok(None)` if it holds
+    /// nothing. The entry counts afterwards what it grew or shrank.
+    pub fn collection_mut<T: Collection>(&mut self) -> Result<Option<&mut T>, Kind> {
+        match self.kind() {
+            None => Ok(None),
+            Some(kind) if kind == T::KIND => Ok(self.object_mut().and_then(T::of_mut)),
+            Some(kind) => Err(kind),
+        }
+    }
+
     /// The boxed object, to change it in place. The entry counts afterwards what it grew or shrank.
     pub fn object_mut(&mut self) -> Option<&mut Object> {
         let clock = self.store.clock();
         let record = self.record()?;
-        let before = match record.value() {
-            Value::Boxed(object) => object.memory(),
+        let (before, soonest) = match record.value() {
+            Value::Boxed(object) => (object.memory(), object.soonest()),
             _ => return None,
         };
         record.set_access(clock);
         // Called twice, the second call's `before` holds what the first changed, so only the first counts.
         if self.object_bytes == 0 {
             self.object_bytes = before;
+            self.object_soonest = soonest;
         }
         let Place::Occupied(entry) = &self.place else { return None };
         // SAFETY: this entry holds the exclusive lock, and the borrow of `self` covers that of the object.
@@ -399,14 +428,18 @@ impl<'a> Entry<'a> {
             return;
         }
         let before = std::mem::take(&mut self.object_bytes);
-        if let Some(Value::Boxed(object)) = self.stored().map(Record::value) {
-            self.delta.bytes += object.memory() as i64 - before as i64;
+        let Some(Value::Boxed(object)) = self.stored().map(Record::value) else { return };
+        let (after, soonest) = (object.memory(), object.soonest());
+        self.delta.bytes += after as i64 - before as i64;
+        if soonest != self.object_soonest {
+            self.arm_if(soonest);
         }
     }
 
     fn note_expired(&mut self) {
         self.expired = false;
         self.store.keyspace.note_expired(self.store.local.worker);
+        self.store.notify(self.key, Event::EXPIRED);
     }
 
     #[inline]

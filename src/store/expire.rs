@@ -4,7 +4,14 @@ use std::sync::atomic::Ordering;
 
 use super::enter::Local;
 use super::keyspace::{Delta, Keyspace};
+use super::object::Collection;
+use super::observe::Event;
 use super::slot::{Armed, Due, KeyHasher, Slot};
+use super::view::Store;
+use crate::value::hash::Hash;
+
+/// Fields that one firing of a timer removes at most; what is left then has a timer of its own.
+const FIELDS_AT_ONCE: usize = 64;
 
 impl Keyspace {
     /// Removes the keys of this worker's wheel that are past their time, at most `budget`; whether more are due already.
@@ -21,8 +28,14 @@ impl Keyspace {
             let database = self.database_of(&timer);
             let map = &self.database(database).maps[usize::from(timer.shard)];
             let found = map.get_sync(&Due { hash: timer.hash, now_ms });
-            if let Some(entry) = found {
-                self.remove_due(local, database, entry);
+            let Some(entry) = found else { return };
+            match entry.key().record() {
+                Some(record) if !record.is_expired(now_ms) => {
+                    let key = record.key().to_vec();
+                    drop(entry);
+                    Store::new(self, local, database, now_ms).remove_due_fields(&key);
+                }
+                _ => self.remove_due(local, database, now_ms, entry),
             }
         });
         let mut wheel = local.wheel.borrow_mut();
@@ -50,13 +63,40 @@ impl Keyspace {
         });
     }
 
-    fn remove_due(&self, local: &Local, database: usize, entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>) {
+    fn remove_due(
+        &self,
+        local: &Local,
+        database: usize,
+        now_ms: u64,
+        entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>,
+    ) {
         if let Some(record) = entry.key().record() {
             let bytes = -(record.memory() as i64);
             let volatile = -i64::from(record.expiry().is_some());
             self.count(local.worker, database, Delta { keys: -1, volatile, bytes });
+            Store::new(self, local, database, now_ms).notify(record.key(), Event::EXPIRED);
         }
         drop(entry.remove_entry());
         self.note_expired(local.worker);
+    }
+}
+
+impl Store<'_> {
+    /// Removes fields of a hash that are past their time, and the hash with its last one.
+    fn remove_due_fields(&self, key: &[u8]) {
+        self.update(key, |entry| {
+            // A field lives, as a key does, until its very millisecond has passed.
+            let Ok(Some(hash)) = entry.collection_mut::<Hash>() else { return };
+            let removed = hash.remove_due(self.now_ms.saturating_sub(1), FIELDS_AT_ONCE, |_| ());
+            if removed == 0 {
+                return;
+            }
+            let vanishes = hash.vanishes();
+            self.changed(key, Event::hash("hexpired"));
+            if vanishes {
+                entry.remove();
+                self.notify(key, Event::DEL);
+            }
+        });
     }
 }

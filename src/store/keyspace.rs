@@ -43,6 +43,8 @@ pub struct Keyspace {
     dirty: Box<[Dirty]>,
     /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
+    /// How many listen to changes of keys.
+    pub(super) observers: AtomicI64,
 }
 
 /// The maps of one database, one a shard.
@@ -102,6 +104,7 @@ impl Keyspace {
             counts: (0..databases * shape.workers).map(|_| Counts::default()).collect(),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
+            observers: AtomicI64::new(0),
         }
     }
 

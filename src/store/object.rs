@@ -2,13 +2,29 @@
 
 use bytes::Bytes;
 
+use crate::value::hash::Hash;
+use crate::value::list::List;
+use crate::value::memory::box_size;
 pub use crate::value::memory::malloc_size;
+use crate::value::set::Set;
+use crate::value::sorted_set::SortedSet;
+use crate::value::stream::Stream;
 
 /// The type of a value, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A string of bytes.
     String,
+    /// A list of strings.
+    List,
+    /// A set of strings.
+    Set,
+    /// A set of strings with scores.
+    SortedSet,
+    /// Fields with values.
+    Hash,
+    /// An append-only log of entries.
+    Stream,
 }
 
 impl Kind {
@@ -16,6 +32,11 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -25,6 +46,68 @@ impl Kind {
 pub enum Object {
     /// A string longer than a record embeds.
     String(LongString),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
+    /// A hash.
+    Hash(Hash),
+    /// A stream, which is large even when empty.
+    Stream(Box<Stream>),
+}
+
+/// A value of many elements, as one of the [`Object`]s.
+pub trait Collection: Sized + Default {
+    /// Its type.
+    const KIND: Kind;
+    /// The collection in an object, if it is of this type.
+    fn of(object: &Object) -> Option<&Self>;
+    /// The same, to change it.
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    /// As an object.
+    fn into_object(self) -> Object;
+    /// Whether its key goes, because it has no element. A stream stays.
+    fn vanishes(&self) -> bool;
+}
+
+macro_rules! collections {
+    ($($type:ident: |$value:ident| $vanishes:expr;)+) => {
+        $(impl Collection for $type {
+            const KIND: Kind = Kind::$type;
+            #[inline]
+            fn of(object: &Object) -> Option<&Self> {
+                match object {
+                    Object::$type(value) => Some(value),
+                    _ => None,
+                }
+            }
+            #[inline]
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                match object {
+                    Object::$type(value) => Some(value),
+                    _ => None,
+                }
+            }
+            fn into_object(self) -> Object {
+                Object::$type(self.into())
+            }
+            #[inline]
+            fn vanishes(&self) -> bool {
+                let $value = self;
+                $vanishes
+            }
+        })+
+    };
+}
+
+collections! {
+    List: |list| list.is_empty();
+    Set: |set| set.is_empty();
+    SortedSet: |set| set.is_empty();
+    Hash: |hash| hash.is_empty();
+    Stream: |_stream| false;
 }
 
 impl Object {
@@ -32,6 +115,11 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::String(_) => Kind::String,
+            Object::List(_) => Kind::List,
+            Object::Set(_) => Kind::Set,
+            Object::SortedSet(_) => Kind::SortedSet,
+            Object::Hash(_) => Kind::Hash,
+            Object::Stream(_) => Kind::Stream,
         }
     }
 
@@ -40,6 +128,7 @@ impl Object {
     pub fn as_string(&self) -> Option<&LongString> {
         match self {
             Object::String(string) => Some(string),
+            _ => None,
         }
     }
 
@@ -48,6 +137,7 @@ impl Object {
     pub fn as_string_mut(&mut self) -> Option<&mut LongString> {
         match self {
             Object::String(string) => Some(string),
+            _ => None,
         }
     }
 
@@ -55,14 +145,33 @@ impl Object {
     pub fn encoding(&self) -> &'static str {
         match self {
             Object::String(_) => "raw",
+            Object::List(list) => list.encoding(),
+            Object::Set(set) => set.encoding(),
+            Object::SortedSet(set) => set.encoding(),
+            Object::Hash(hash) => hash.encoding(),
+            Object::Stream(stream) => stream.encoding(),
+        }
+    }
+
+    /// When a part of the value expires before the key does: the soonest field of a hash, in milliseconds of Unix time.
+    #[inline]
+    pub fn soonest(&self) -> Option<u64> {
+        match self {
+            Object::Hash(hash) => hash.soonest(),
+            _ => None,
         }
     }
 
     /// Bytes that the object takes, as the allocator counts them.
     pub fn memory(&self) -> usize {
-        size_of::<Self>()
+        box_size::<Self>()
             + match self {
                 Object::String(string) => string.memory(),
+                Object::List(list) => list.memory(),
+                Object::Set(set) => set.memory(),
+                Object::SortedSet(set) => set.memory(),
+                Object::Hash(hash) => hash.memory(),
+                Object::Stream(stream) => box_size::<Stream>() + stream.memory(),
             }
     }
 }

@@ -260,6 +260,21 @@ impl<'a> Record<'a> {
         self.meta() & EXPIRY != 0 && self.word::<u64>(8) < now_ms
     }
 
+    /// When the first part of the value expires before the key does.
+    #[inline]
+    pub fn soonest(self) -> Option<u64> {
+        match self.value() {
+            Value::Boxed(object) => object.soonest(),
+            _ => None,
+        }
+    }
+
+    /// Whether a part of the value is past its time at `now_ms`.
+    #[inline]
+    pub fn has_due(self, now_ms: u64) -> bool {
+        self.soonest().is_some_and(|soonest| soonest < now_ms)
+    }
+
     /// Bytes of this record's block, without what hangs behind it.
     #[inline]
     pub(super) fn size(self) -> usize {

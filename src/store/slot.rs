@@ -90,7 +90,7 @@ impl scc::Equivalent<Slot> for Lookup<'_> {
     }
 }
 
-/// Any key of this hash's bucket and tag that is past its time: what the timing wheel looks for.
+/// Any key of this hash's bucket and tag that is past its time or holds fields that are: what the timing wheel looks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
     pub(super) hash: u64,
@@ -105,7 +105,7 @@ impl Hash for Due {
 
 impl scc::Equivalent<Slot> for Due {
     fn equivalent(&self, slot: &Slot) -> bool {
-        slot.record().is_some_and(|record| record.is_expired(self.now_ms))
+        slot.record().is_some_and(|record| record.is_expired(self.now_ms) || record.has_due(self.now_ms))
     }
 }
 
@@ -222,6 +222,8 @@ impl Hash for Armed {
 
 impl scc::Equivalent<Slot> for Armed {
     fn equivalent(&self, slot: &Slot) -> bool {
-        slot.record().is_some_and(|record| record.expiry() == Some(self.due_ms))
+        slot.record().is_some_and(|record| {
+            record.expiry() == Some(self.due_ms) || record.soonest().is_some_and(|soonest| soonest <= self.due_ms)
+        })
     }
 }

@@ -143,9 +143,4 @@ impl<'a> Store<'a> {
         let found = map.get_sync(&Lookup { hash, key })?;
         Some(Entry::new(*self, key, (hash, shard), Place::Occupied(found)))
     }
-
-    /// Counts a change of the keyspace, as `rdb_changes_since_last_save` reports it.
-    pub fn changed(&self) {
-        self.keyspace.note_changes(self.local.worker, 1);
-    }
 }
