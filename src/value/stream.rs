@@ -19,7 +19,7 @@ use log::Log;
 pub use log::{Range, Record};
 pub use node::Fields;
 pub use read::{Claim, Claimed, Read};
-pub use trim::{Keep, Trim};
+pub use trim::{Keep, References, Trim};
 
 use super::memory::vec_size;
 

@@ -137,6 +137,14 @@ impl Log {
         self.node(Seek::Rank(0)).map(|(node, _)| node)
     }
 
+    /// The node with the entry before which there are `rank` others; `None` behind the last one. O(log n).
+    pub(super) fn node_at(&self, rank: u64) -> Option<&Node> {
+        if rank >= self.len() {
+            return None;
+        }
+        self.node(Seek::Rank(rank)).map(|(node, _)| node)
+    }
+
     /// Removes the first node with all its entries.
     pub(super) fn pop_node(&mut self) {
         if self.body.pop_front().is_none() {
