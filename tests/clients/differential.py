@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from generators import stream
+
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 30_000
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(2**32)
@@ -146,8 +148,11 @@ COMMANDS = [
     lambda: [pick(["GET", "nosuchcommand", "OBJECT", "ECHO", "PING", "CONFIG"]), *(value() for _ in range(rng.randrange(3)))],
 ]
 
+COMMANDS += stream.commands(rng, key)
+
 
 def same(words, theirs, ours) -> bool:
+    theirs, ours = stream.comparable(words, theirs), stream.comparable(words, ours)
     if theirs == ours:
         return True
     name = words[0].upper()

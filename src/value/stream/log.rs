@@ -22,7 +22,7 @@ pub struct Record<'a> {
 pub(super) struct Log {
     /// Nodes that get no more entries. Each has one that is not deleted.
     body: Tree<Node>,
-    /// The last node; `None` before the first entry and when its entries are all deleted.
+    /// The last node; `None` if there is no entry.
     tail: Option<Node>,
 }
 
@@ -90,7 +90,8 @@ impl Log {
         if let Some(node) = self.tail.as_mut().filter(|node| node.key() <= id || self.body.is_empty()) {
             let result = change(node);
             if node.weight() == 0 {
-                self.tail = None;
+                // The node before it may have room for smaller entries than the one that closed it.
+                self.tail = self.body.pop_back();
             }
             return Some(result);
         }

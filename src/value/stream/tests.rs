@@ -366,3 +366,38 @@ fn trimming_heeds_the_groups() {
         assert_eq!(stream.trim_with(trim(Keep::Entries(2), false, 0), references), 7);
     }
 }
+
+#[test]
+fn a_node_grows_again_when_it_is_the_last() {
+    let mut stream = Stream::new();
+    add(&mut stream, id(1, 0), &[b"f", b"v"]);
+    add(&mut stream, id(2, 0), &[b"f", &[b'v'; 5000]]);
+    assert_eq!(stream.nodes(), 2);
+    assert!(stream.delete(id(2, 0)));
+    add(&mut stream, id(3, 0), &[b"f", b"v"]);
+    assert_eq!((stream.nodes(), stream.len()), (1, 2));
+    assert!(stream.delete(id(3, 0)) && stream.delete(id(1, 0)));
+    assert_eq!((stream.nodes(), stream.memory()), (0, Stream::new().memory()));
+}
+
+#[test]
+fn lag_counts_what_is_left_to_read() {
+    let mut stream = Stream::new();
+    for ms in 1..=10 {
+        add(&mut stream, id(ms, 0), &[b"f", b"v"]);
+    }
+    let lag = |stream: &Stream| stream.group(GROUP).map(|group| (group.entries_read, group.lag(stream)));
+    let consumer = stream.create_group(GROUP, StreamId::MIN, None).map(|group| group.consumer_or_create(b"c", 1).0);
+    let read = |count| Read { consumer: consumer.expect("it is new"), count, acknowledged: true, now_ms: 1 };
+    stream.deliver(GROUP, read(2), |_| {});
+    assert_eq!(lag(&stream), Some((Some(2), Some(8))));
+    // The group never reads what is trimmed away, so it is ahead of its count afterwards.
+    stream.trim(Trim { keep: Keep::Entries(3), approximate: false, limit: 0 });
+    assert_eq!(lag(&stream), Some((Some(2), Some(3))));
+    stream.deliver(GROUP, read(1), |_| {});
+    assert_eq!(lag(&stream), Some((Some(8), Some(2))));
+    stream.deliver(GROUP, read(0), |_| {});
+    assert_eq!(lag(&stream), Some((Some(10), Some(0))));
+    stream.trim(Trim { keep: Keep::Entries(0), approximate: false, limit: 0 });
+    assert_eq!(lag(&stream), Some((Some(10), Some(0))));
+}

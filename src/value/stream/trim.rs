@@ -53,7 +53,7 @@ impl Stream {
         if let Some(last) = ids.last() {
             self.first_id = self.log.first().unwrap_or_default();
             // What was removed from among others counts as deleted, because groups cannot count on across it.
-            if *last > self.first_id && self.len() > 0 {
+            if *last > self.first_id && !self.is_empty() {
                 self.max_deleted = self.max_deleted.max(*last);
             }
         }
