@@ -24,10 +24,12 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
     row("ping", -1, ping).flags(Flags::FAST).tips(ALL_SHARDS).doc("Tells whether the server responds.", "[message]"),
     row("quit", -1, quit)
+        .immediate()
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .replaced_by("just closing the connection", "7.2.0")
         .doc("Closes the connection after its replies.", ""),
     row("reset", 1, reset)
+        .immediate()
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .since("6.2.0")
         .doc("Puts the connection into the state of a new one.", ""),
@@ -192,6 +194,7 @@ fn quit(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 
 fn reset(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     let authenticated = cx.settings().requirepass.is_empty();
+    super::block::farewell(cx.node, cx.client);
     cx.client.reset(authenticated);
     cx.reply.set_version(cx.client.version);
     cx.reply.simple("RESET");

@@ -1,6 +1,6 @@
 //! What a command sees: its client, its reply, the store, and the server that it is part of.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::error::Error;
 use crate::config::{self, Settings};
 use crate::protocol::Reply;
-use crate::session::{Client, Registry};
+use crate::session::{Client, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
 use crate::telemetry::{Counters, Stats};
 
@@ -20,6 +20,8 @@ pub struct Node {
     pub keyspace: Keyspace,
     /// The clients.
     pub registry: Registry,
+    /// The clients that wait for keys.
+    pub waiters: Waiters,
     /// The counters.
     pub stats: Stats,
     /// When the server started.
@@ -83,6 +85,7 @@ impl Node {
             config,
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
+            waiters: Waiters::default(),
             stats: Stats::new(workers),
             started: Instant::now(),
             run_id: random_hex(40),
@@ -130,6 +133,8 @@ pub struct Worker {
     /// Milliseconds of Unix time as of the batch at hand.
     pub now_ms: u64,
     random: Cell<u64>,
+    /// Keys that clients wait for and that could not be served yet, because another worker owned them.
+    pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
 }
 
 impl Worker {
@@ -144,6 +149,7 @@ impl Worker {
             settings: node.config.current(),
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
+            unserved: RefCell::default(),
         }
     }
 

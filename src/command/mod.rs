@@ -3,6 +3,7 @@
 mod bitfield;
 mod bitmap;
 mod bitop;
+mod block;
 mod client;
 mod collection;
 mod config;
@@ -29,6 +30,7 @@ mod memory_usage;
 mod object;
 #[cfg(test)]
 mod page;
+mod react;
 mod row;
 mod scan;
 mod sections;
@@ -42,10 +44,13 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
 
+pub use block::{end_wait, farewell, give_up, is_unserved, serve_later};
 pub use context::{Context, Facts, Node, Shutdown, Worker, random_hex, unix_ms};
 pub use dispatch::{Outcome, each_key, execute, find};
 pub use error::Error;
 pub use keyspec::{Access, Begin, Find, KeySpec};
+pub use react::react;
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use table::{Handle, Row, all, every};

@@ -46,6 +46,8 @@ pub struct Command {
     pub internal: bool,
     /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
     pub exclusive: bool,
+    /// Whether it runs at once even between `MULTI` and `EXEC`.
+    pub immediate: bool,
     /// The function.
     pub run: Run,
 }
@@ -70,6 +72,7 @@ impl Command {
             subcommands: &[],
             internal: false,
             exclusive: false,
+            immediate: false,
             run,
         }
     }
@@ -95,6 +98,11 @@ impl Command {
     /// Has the shards of its keys entered alone even for a single key.
     pub const fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+    /// Has it run at once even between `MULTI` and `EXEC`.
+    pub const fn immediate(mut self) -> Self {
+        self.immediate = true;
         self
     }
     /// Sets how to tell what one call does with its keys.

@@ -29,6 +29,7 @@ const FAMILIES: &[&[Command]] = &[
     super::string::COMMANDS,
     super::string_batch::COMMANDS,
     super::string_range::COMMANDS,
+    super::transaction::COMMANDS,
 ];
 
 /// Bytes that hold the longest name of a command and its length, with room to grow.
