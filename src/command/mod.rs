@@ -30,6 +30,7 @@ mod memory_usage;
 mod object;
 #[cfg(test)]
 mod page;
+mod pubsub;
 mod react;
 mod row;
 mod scan;

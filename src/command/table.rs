@@ -24,6 +24,7 @@ const FAMILIES: &[&[Command]] = &[
     super::lcs::COMMANDS,
     super::memory_usage::COMMANDS,
     super::object::COMMANDS,
+    super::pubsub::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
     super::string::COMMANDS,
