@@ -28,8 +28,7 @@ const READ: Access = Access::RO.and(Access::ACCESS);
 
 const CATEGORIES: Categories =
     Categories::SET.and(Categories::SORTEDSET).and(Categories::LIST).and(Categories::DANGEROUS);
-const COMPLEXITY: &str =
-    "O(N+M*log(M)) where N is the number of elements and M is the number of elements up to the last one returned; \
+const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements and M is the number of elements up to the last one returned; \
      O(N) where nothing is sorted.";
 
 /// The family's rows.

@@ -1,8 +1,8 @@
 use super::*;
 use crate::command::testing::Rig;
 use crate::store::{Collection, Store, Ttl};
-use crate::value::hash::{Expiry, Hash};
 use crate::value::Limits;
+use crate::value::hash::{Expiry, Hash};
 use crate::value::set::{Set, SetLimits};
 use crate::value::sorted_set::SortedSet;
 
@@ -196,6 +196,16 @@ fn calls_that_read_derived_keys_enter_everything() {
         let command = crate::command::find(frame.args()).expect("a command").command();
         assert_eq!(crate::command::goes_everywhere(command, frame.args()), everywhere, "{request}");
     }
+}
+
+#[test]
+fn transactions_enter_what_their_commands_do() {
+    rig().check(&[
+        ("MULTI", "+OK"),
+        ("SORT l BY w* GET t* LIMIT 0 1 STORE d", "+QUEUED"),
+        ("LRANGE d 0 -1", "+QUEUED"),
+        ("EXEC", "*2|:1|*1|$1|a"),
+    ]);
 }
 
 #[test]
