@@ -188,6 +188,9 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
 
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
+    if goes_everywhere(command, args) {
+        return Ok(Some(keyspace.enter_all(&worker.local)?));
+    }
     let mut keys = 0;
     let mut first = 0;
     let _ = each_key(command, args, |index| {
@@ -203,6 +206,12 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
             Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
         }
     }
+}
+
+/// Whether a call may go to keys that its arguments do not name, so that it has to enter the whole keyspace. What runs
+/// several commands in one entry has to ask it for each of them.
+pub fn goes_everywhere(command: &Command, args: Args<'_>) -> bool {
+    command.keys.iter().any(|spec| spec.is_everywhere(args))
 }
 
 /// Gives the index of every key to `visit`; `Break` where the arguments do not fit the specification, which the command

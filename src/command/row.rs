@@ -167,7 +167,10 @@ impl Command {
     pub const fn all_categories(&self) -> Categories {
         // A mere container of subcommands is in no category but that of its flags.
         let mere = !self.subcommands.is_empty() && self.arity == -2;
-        let mut bits = self.categories.0 | if mere { 0 } else { self.group.category().0 };
+        // A generic command that names types is in their categories instead of in that of all keys.
+        let typed = matches!(self.group, Group::Generic)
+            && self.categories.0 & (Categories::LIST.0 | Categories::SET.0 | Categories::SORTEDSET.0) != 0;
+        let mut bits = self.categories.0 | if mere || typed { 0 } else { self.group.category().0 };
         const IMPLIED: [(Flags, Categories); 7] = [
             (Flags::WRITE, Categories::WRITE),
             (Flags::READONLY, Categories::READ),

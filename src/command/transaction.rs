@@ -147,6 +147,9 @@ fn run_one(cx: &mut Context<'_>, args: Args<'_>) {
 fn touches_everything(args: Args<'_>) -> bool {
     dispatch::find(args).is_ok_and(|handle| {
         let command = handle.command();
+        if dispatch::goes_everywhere(command, args) {
+            return true;
+        }
         command.keys.is_empty()
             && (command.flags.contains(Flags::WRITE)
                 || command.flags.contains(Flags::READONLY)
