@@ -43,6 +43,8 @@ pub(super) enum Shape {
     Element,
     /// An array of the elements.
     Elements,
+    /// The key and the element; there is to be one.
+    KeyAndElement,
     /// The key, and an array of the elements.
     KeyAndElements,
 }
@@ -56,11 +58,11 @@ pub(super) fn pop(cx: &mut Context<'_>, key: &[u8], end: End, count: u64, shape:
     store.update(key, |entry| {
         let popped = change::<List, _>(entry, |list| {
             let count = count.min(list.len());
-            if shape == Shape::KeyAndElements {
+            if matches!(shape, Shape::KeyAndElement | Shape::KeyAndElements) {
                 reply.array(2);
                 reply.bulk(key);
             }
-            if shape != Shape::Element {
+            if matches!(shape, Shape::Elements | Shape::KeyAndElements) {
                 reply.array(count as usize);
             }
             end.iter(list).take(count as usize).for_each(|element| reply.bulk(&element));

@@ -25,6 +25,7 @@ mod keyspec;
 mod kill;
 mod lcs;
 mod list;
+mod list_block;
 mod list_end;
 mod list_move;
 mod list_pop;

@@ -23,6 +23,7 @@ const FAMILIES: &[&[Command]] = &[
     super::keys::COMMANDS,
     super::lcs::COMMANDS,
     super::list::COMMANDS,
+    super::list_block::COMMANDS,
     super::list_move::COMMANDS,
     super::list_pop::COMMANDS,
     super::list_position::COMMANDS,
