@@ -216,7 +216,10 @@ fn sscan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let cursor = parse_cursor(args.get(2))?;
     read_set(cx, args.get(1), |cx, set| {
         // Redis looks at the options only when it has something to scan.
-        let Some(set) = set else { return Ok(empty_page(&mut cx.reply)) };
+        let Some(set) = set else {
+            empty_page(&mut cx.reply);
+            return Ok(());
+        };
         let options = ScanOptions::parse(args.skip(3), Over::Elements)?;
         page(&mut cx.reply, cursor, &options, |cursor, page| {
             set.scan(cursor, |member| {

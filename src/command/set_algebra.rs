@@ -79,10 +79,12 @@ fn sources<'a>(cx: &Context<'_>, keys: Args<'a>) -> Result<Vec<Source<'a>>, Erro
 }
 
 /// Opens the set of a key, an empty one where there is none.
-fn open<R>(store: Store<'_>, key: &[u8], read: impl FnOnce(&Set) -> Result<R, Error>) -> Result<R, Error> {
-    store.peek(key, |record| match collection_of(record)? {
-        Some(set) => read(set),
-        None => read(&Set::new()),
+fn open<R>(store: Store<'_>, key: &[u8], read: impl FnOnce(&Set) -> R) -> Result<R, Error> {
+    store.peek(key, |record| {
+        Ok(match collection_of(record)? {
+            Some(set) => read(set),
+            None => read(&Set::new()),
+        })
     })
 }
 
@@ -141,16 +143,16 @@ fn filter(
                 }
             }
             Ok(())
-        });
+        })?;
     }
     let (mut chunk, mut cursor) = (Chunk::default(), 0);
     loop {
-        cursor = open(store, first, |set| Ok(chunk.fill(set, cursor)))?;
+        cursor = open(store, first, |set| chunk.fill(set, cursor))?;
         for other in others {
             if chunk.members.is_empty() {
                 break;
             }
-            open(store, other.key, |set| Ok(chunk.filter(set, has)))?;
+            open(store, other.key, |set| chunk.filter(set, has))?;
         }
         for member in chunk.iter() {
             if found(member)?.is_break() {
@@ -182,21 +184,21 @@ fn unite(store: Store<'_>, mut sources: Vec<Source<'_>>, mut found: impl FnMut(&
     sources.dedup();
     let Some((largest, others)) = sources.split_last() else { return Ok(()) };
     if others.is_empty() {
-        return open(store, largest.key, |set| Ok(set.iter().for_each(|member| found(&member))));
+        return open(store, largest.key, |set| set.iter().for_each(|member| found(&member)));
     }
     let all = others.iter().fold(0, |sum: usize, source| sum.saturating_add(source.len));
     let mut seen = Set::for_members(all, b"", FEW);
     for source in others {
-        open(store, source.key, |set| {
+        open(store, source.key, |set| -> Result<(), Error> {
             for member in set.iter() {
                 if seen.insert(&member, FEW)? {
                     found(&member);
                 }
             }
             Ok(())
-        })?;
+        })??;
     }
-    open(store, largest.key, |set| Ok(set.iter().filter(|member| !seen.contains(member)).for_each(|m| found(&m))))
+    open(store, largest.key, |set| set.iter().filter(|member| !seen.contains(member)).for_each(|m| found(&m)))
 }
 
 /// Finds the members of the first set that no other one has.
@@ -221,12 +223,12 @@ fn subtract(
         filter(store, first.key, &others, false, |member| found(member).map(ControlFlow::Continue))?;
         return Ok(None);
     }
-    let mut rest = open(store, first.key, copy)?;
+    let mut rest = open(store, first.key, copy)??;
     for other in others {
         if rest.is_empty() {
             break;
         }
-        open(store, other.key, |set| Ok(set.iter().for_each(|member| _ = rest.remove(&member))))?;
+        open(store, other.key, |set| set.iter().for_each(|member| _ = rest.remove(&member)))?;
     }
     Ok(Some(rest))
 }
@@ -310,7 +312,7 @@ fn parse_limit(options: Args<'_>) -> Result<usize, Error> {
 fn sinterstore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (store, limits, sources) = (cx.store, limits(cx.settings()), sources(cx, args.skip(2))?);
     let smallest = sources.iter().min().map_or(&b""[..], |source| source.key);
-    let is_integers = open(store, smallest, |set| Ok(set.as_integers().is_some()))?;
+    let is_integers = open(store, smallest, |set| set.as_integers().is_some())?;
     // In the order of a packed set, as Redis has it, and not sorted first where it begins with integers.
     let mut result = if is_integers { Set::new() } else { Set::for_members(1, b"", limits) };
     intersect(store, sources, |member| {
@@ -357,16 +359,16 @@ fn sunionstore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (store, limits, sources) = (cx.store, limits(cx.settings()), sources(cx, args.skip(2))?);
     let largest = sources.iter().max().filter(|largest| is_table(largest.len, limits));
     let mut result = match largest {
-        Some(largest) => open(store, largest.key, |set| clone_or_rebuild(set, limits))?,
+        Some(largest) => open(store, largest.key, |set| clone_or_rebuild(set, limits))??,
         None => Set::new(),
     };
     for source in sources.iter().filter(|source| Some(*source) != largest) {
-        open(store, source.key, |set| {
+        open(store, source.key, |set| -> Result<(), Error> {
             for member in set.iter() {
                 result.insert(&member, limits)?;
             }
             Ok(())
-        })?;
+        })??;
     }
     store_result(cx, args.get(1), result, "sunionstore")
 }

@@ -7,7 +7,7 @@ type Members = BTreeSet<String>;
 
 /// The members in a reply, each of which must be there once.
 fn members(reply: &str) -> Members {
-    let words: Vec<&str> = reply.split('|').skip(1).step_by(2).skip(0).collect();
+    let words: Vec<&str> = reply.split('|').skip(1).step_by(2).collect();
     let members: Members = reply.split('|').skip(2).step_by(2).map(str::to_string).collect();
     assert_eq!(members.len(), words.len() - usize::from(reply == "*0"), "{reply}");
     members

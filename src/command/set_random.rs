@@ -85,7 +85,10 @@ fn srandmember(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let most = cx.settings().proto_max_bulk_len;
     read_set(cx, key, |cx, set| {
-        let Some(set) = set else { return Ok(cx.reply.array(0)) };
+        let Some(set) = set else {
+            cx.reply.array(0);
+            return Ok(());
+        };
         if count < 0 {
             return repeat(&mut cx.reply, set, count.unsigned_abs(), most, || worker.random());
         }
