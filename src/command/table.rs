@@ -18,6 +18,8 @@ const FAMILIES: &[&[Command]] = &[
     super::database::COMMANDS,
     super::debug::COMMANDS,
     super::expire::COMMANDS,
+    super::geo::COMMANDS,
+    super::geo_search::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
