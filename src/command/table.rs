@@ -19,6 +19,8 @@ const FAMILIES: &[&[Command]] = &[
     super::debug::COMMANDS,
     super::expire::COMMANDS,
     super::hyperloglog::COMMANDS,
+    super::geo::COMMANDS,
+    super::geo_search::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
     super::keys::COMMANDS,

@@ -4,15 +4,14 @@ Usage: differential.py PORT FOLDER [COMMANDS [SEED [FAMILY]]]
 The reference is redis-server, or what the variable REFERENCE names.
 """
 
+import importlib
 import os
+import pkgutil
 import random
 import socket
 import subprocess
 import sys
 import time
-
-import importlib
-import pkgutil
 
 import generators
 
