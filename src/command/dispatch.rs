@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use super::context::{Context, Worker};
 use super::error::Error;
+use super::guard;
 use super::keyspec::{Access, Begin, Find};
-use super::row::{Command, Flags};
+use super::row::Command;
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply};
 use crate::session::{Client, ReplyMode};
@@ -20,6 +21,8 @@ pub enum Outcome {
     Done,
     /// Another worker owns what it needs: nothing happened; serve others and run it again.
     Busy,
+    /// It was answered, and the reply is to be held back for the client's `penalty_ms`.
+    Late,
 }
 
 /// Runs one request of `client` and appends its reply to `out`. `args` holds at least the command's name.
@@ -27,12 +30,16 @@ pub enum Outcome {
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
     let result = find(args).and_then(|handle| {
-        check(client, handle.command(), args).map_err(|error| match error {
-            Refusal::Arity => Error::arity(handle.full_name()),
-            Refusal::Unauthenticated => Error::NO_AUTH,
-        })?;
+        if !handle.command().accepts(args.len()) {
+            return Err(Error::arity(handle.full_name()));
+        }
+        // One comparison for a client that may do everything.
+        if !client.login.is_free(&worker.node.acl) {
+            guard::check(worker, client, handle, args)?;
+        }
         run(worker, client, handle, args, out)
     });
+    let mut outcome = Outcome::Done;
     if let Err(error) = result {
         out.truncate(start);
         let text: &[u8] = match &error {
@@ -44,12 +51,15 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         worker.node.stats.count_error(worker.number(), std::str::from_utf8(code).unwrap_or("ERR"));
         Reply::new(out, client.version).error(text);
+        if client.penalty_ms > 0 {
+            outcome = Outcome::Late;
+        }
     }
     telemetry::add(&worker.counters().commands, 1);
     if client.reply_mode != ReplyMode::On {
         mute(client, out, start);
     }
-    Outcome::Done
+    outcome
 }
 
 fn run(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -69,22 +79,6 @@ pub fn find(args: Args<'_>) -> Result<Handle, Error> {
         return Ok(handle);
     }
     handle.subcommand(args.get(1)).ok_or_else(|| unknown_subcommand(handle, args.get(1)))
-}
-
-enum Refusal {
-    Arity,
-    Unauthenticated,
-}
-
-#[inline]
-fn check(client: &Client, command: &Command, args: Args<'_>) -> Result<(), Refusal> {
-    if !command.accepts(args.len()) {
-        return Err(Refusal::Arity);
-    }
-    if !client.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-        return Err(Refusal::Unauthenticated);
-    }
-    Ok(())
 }
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.

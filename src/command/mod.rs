@@ -1,5 +1,6 @@
 //! Commands: one row and one function each, in the file of their family.
 
+mod acl;
 mod bitfield;
 mod bitmap;
 mod bitop;
@@ -15,6 +16,7 @@ mod dispatch;
 mod docs;
 mod error;
 mod expire;
+mod guard;
 mod help;
 mod identity;
 mod info;
@@ -46,6 +48,7 @@ mod testing;
 pub use context::{Context, Facts, Node, Shutdown, Worker, random_hex, unix_ms};
 pub use dispatch::{Outcome, each_key, execute, find};
 pub use error::Error;
-pub use keyspec::{Access, Begin, Find, KeySpec};
+pub use guard::{check_users, load_users};
+pub use keyspec::{Access, Begin, Channels, Find, KeySpec};
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use table::{Handle, Row, all, every};

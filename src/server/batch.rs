@@ -36,6 +36,8 @@ pub(super) enum Next {
     Continue,
     /// Serve others, then go on.
     Busy,
+    /// Send the replies only after so many milliseconds, then go on.
+    Late(u32),
     /// Close the connection.
     Close,
 }
@@ -134,7 +136,7 @@ impl Batch {
             let consumed = match self.postponed.take() {
                 Some(consumed) => consumed,
                 None => {
-                    limits.unauthenticated = !self.client.authenticated;
+                    limits.unauthenticated = !self.client.login.is_admitted();
                     match self.parser.step(&self.buffer[self.start..], &limits) {
                         Ok(Step::Request { consumed }) => consumed,
                         Ok(Step::Empty { consumed }) => {
@@ -161,12 +163,16 @@ impl Batch {
                 ahead = look_ahead(worker, &self.client, &self.buffer[self.start..]);
             }
             ahead -= 1;
-            if !attempt(|| execute(worker, &mut self.client, args, out)) {
+            let outcome = attempt(|| execute(worker, &mut self.client, args, out));
+            if outcome == Outcome::Busy {
                 self.postponed = Some(consumed);
                 return Next::Busy;
             }
             self.start += consumed;
             self.outside = 0;
+            if outcome == Outcome::Late {
+                return Next::Late(std::mem::take(&mut self.client.penalty_ms));
+            }
             if self.client.close_after_reply {
                 return Next::Close;
             }
@@ -277,16 +283,17 @@ fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
     found.max(1)
 }
 
-/// Tries to execute for a few microseconds; false if the keys stayed taken.
+/// Tries to execute for a few microseconds; `Busy` if the keys stayed taken.
 #[inline]
-fn attempt(mut run: impl FnMut() -> Outcome) -> bool {
+fn attempt(mut run: impl FnMut() -> Outcome) -> Outcome {
     for _ in 0..ATTEMPTS {
-        if run() == Outcome::Done {
-            return true;
+        let outcome = run();
+        if outcome != Outcome::Busy {
+            return outcome;
         }
         std::hint::spin_loop();
     }
-    false
+    Outcome::Busy
 }
 
 /// Whether a command's name is one that only a web request has.

@@ -97,12 +97,16 @@ impl<S: Stream> Connection<S> {
         loop {
             let mut out = self.hub.buffers.take();
             let next = self.batch.execute(&self.hub, &mut out);
+            if let Next::Late(ms) = next {
+                // Only this connection waits. If it is killed meanwhile, sending fails.
+                monoio::time::sleep(Duration::from_millis(ms.into())).await;
+            }
             let sent = self.send(out).await;
             sent?;
             match next {
                 Next::Receive => break,
                 Next::ReceiveBig => self.receive_big().await?,
-                Next::Continue => {
+                Next::Continue | Next::Late(_) => {
                     self.hasty += 1;
                     self.take_turns().await;
                 }

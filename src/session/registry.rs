@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 use parking_lot::Mutex;
 
 use crate::protocol::Version;
+use crate::security::User;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub struct ClientInfo {
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
     names: Mutex<Names>,
+    user: Mutex<Option<Arc<User>>>,
 }
 
 /// What a client said of itself.
@@ -81,6 +83,15 @@ impl ClientInfo {
     /// Changes what the client said of itself.
     pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
         change(&mut self.names.lock());
+    }
+
+    /// The user, as it was when the client logged in; `None` before the client is served.
+    pub fn user(&self) -> Option<Arc<User>> {
+        self.user.lock().clone()
+    }
+
+    pub(super) fn set_user(&self, user: &Arc<User>) {
+        *self.user.lock() = Some(user.clone());
     }
 
     /// The selected database.
@@ -202,6 +213,7 @@ impl Registry {
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             names: Mutex::default(),
+            user: Mutex::default(),
         });
         self.workers[arrival.worker].lock().insert(info.id, info.clone());
         Some(info)

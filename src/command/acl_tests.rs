@@ -1,0 +1,1 @@
+//! `ACL` and the checks of rules, by requests.
