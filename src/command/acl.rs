@@ -98,9 +98,10 @@ fn cat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn setuser(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let rules: Vec<&[u8]> = args.skip(3).iter().collect();
     let all_channels = guard::all_channels(cx.settings());
-    cx.node.acl.set_user(args.get(2), &rules, all_channels).map_err(|mistake| {
-        Error::Quoting([b"ERR ", mistake.to_bytes().as_slice()].concat().into())
-    })?;
+    cx.node
+        .acl
+        .set_user(args.get(2), &rules, all_channels)
+        .map_err(|mistake| Error::Quoting([b"ERR ", mistake.to_bytes().as_slice()].concat().into()))?;
     cx.reply.ok();
     Ok(())
 }

@@ -216,9 +216,14 @@ mod tests {
         let mut rig = Rig::new();
         let acl = &rig.worker.node.acl;
         assert!(rig.client.login.is_free(acl));
-        for (rule, free) in
-            [("-get", false), ("+get", true), ("resetkeys", false), ("allkeys", true), ("-@all", false), ("+@all", true)]
-        {
+        for (rule, free) in [
+            ("-get", false),
+            ("+get", true),
+            ("resetkeys", false),
+            ("allkeys", true),
+            ("-@all", false),
+            ("+@all", true),
+        ] {
             assert_eq!(rig.run(&format!("ACL SETUSER default {rule}")), "+OK");
             assert!(!rig.client.login.is_free(acl), "{rule}: the generation has changed");
             // AUTH is for everybody, so every user's next command looks again.

@@ -113,9 +113,11 @@ impl Kind {
                 seconds; such as normal 0 0 0"
                 .to_owned(),
             Self::Percentiles => "percentiles from 0 to 100".to_owned(),
-            Self::Users => "users, each a name and its rules such as alice on >secret ~app:* +@read; several in an array, \
+            Self::Users => {
+                "users, each a name and its rules such as alice on >secret ~app:* +@read; several in an array, \
                 or one in each line"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Events => "letters of K, E, A, g, $, l, s, h, z, x, e, t, m, d, n".to_owned(),
         }
     }
@@ -127,7 +129,10 @@ impl Kind {
 
     /// Whether a value is free text, where a TOML boolean is a mistake.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Text { .. } | Self::FileName | Self::SocketPath | Self::Directory | Self::FilePath | Self::Events)
+        matches!(
+            self,
+            Self::Text { .. } | Self::FileName | Self::SocketPath | Self::Directory | Self::FilePath | Self::Events
+        )
     }
 
     /// The word that stands for the value in the usage.

@@ -8,8 +8,8 @@ use super::compound::{OutputLimits, Percentiles, SaveRules, Workers};
 use super::events::Events;
 use super::kind::{I64_MAX, Kind};
 use super::row::settings;
-use super::value::{Access, AppendFsync, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy};
 use super::users::Users;
+use super::value::{Access, AppendFsync, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy};
 use super::value::{Mode, PubsubDefault, Quantity, Share, TaskRun};
 
 /// The greatest value of Redis's 32-bit settings.

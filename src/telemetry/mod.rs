@@ -135,10 +135,11 @@ impl Stats {
                 errors,
                 query_buffer_closed,
                 output_buffer_closed,
-                denied_logins,
-                denied_commands,
-                denied_keys,
-                denied_channels,
+                // As in Redis, what was refused stays on record.
+                denied_logins: _,
+                denied_commands: _,
+                denied_keys: _,
+                denied_channels: _,
             } = worker;
             for counter in [
                 commands,
@@ -153,10 +154,6 @@ impl Stats {
                 errors,
                 query_buffer_closed,
                 output_buffer_closed,
-                denied_logins,
-                denied_commands,
-                denied_keys,
-                denied_channels,
             ] {
                 counter.store(0, Relaxed);
             }

@@ -14,8 +14,7 @@ use super::user::{User, merge};
 const LONGEST: u64 = 64 << 20;
 
 /// What Redis adds to every failure of loading.
-const UNCHANGED: &str =
-    "WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+const UNCHANGED: &str = "WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
 
 /// Users by their names.
 pub(super) type Users = BTreeMap<Box<[u8]>, User>;
@@ -53,7 +52,8 @@ struct Place {
 fn add(users: &mut Users, line: &[u8], place: &Place, terms: Terms<'_>, errors: &mut String) {
     let Place { file, line: number } = place;
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    let ([b"user", name, rules @ ..], shown) = (words.as_slice(), |text: &[u8]| String::from_utf8_lossy(text).into_owned())
+    let ([b"user", name, rules @ ..], shown) =
+        (words.as_slice(), |text: &[u8]| String::from_utf8_lossy(text).into_owned())
     else {
         *errors += &format!("{file}:{number} should start with user keyword followed by the username. ");
         return;
