@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn observers_hear_of_changes_and_a_time_to_live_stays() {
         let mut rig = Rig::new();
-        rig.worker.node.keyspace.listen(1);
+        rig.worker.node.keyspace.listen_to_all(true);
         for (request, events) in [
             ("PFADD h a", "pfadd h"),
             ("PFADD h a", ""),

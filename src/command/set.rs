@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn observers_hear_what_changed() {
         let mut rig = Rig::new();
-        rig.worker.node.keyspace.listen(1);
+        rig.worker.node.keyspace.listen_to_all(true);
         for (request, events) in [
             ("SADD s a b c", "sadd s"),
             ("SADD s a", ""),

@@ -8,6 +8,7 @@ use super::row::Command;
 
 /// The rows of each family.
 const FAMILIES: &[&[Command]] = &[
+    super::acl::COMMANDS,
     super::bitfield::COMMANDS,
     super::bitmap::COMMANDS,
     super::bitop::COMMANDS,
