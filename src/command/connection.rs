@@ -44,6 +44,11 @@ const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
 
 fn ping(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     match args.len() {
+        1 | 2 if cx.client.subscriptions.is_any() && !cx.reply.is_resp3() => {
+            cx.reply.array(2);
+            cx.reply.bulk(b"pong");
+            cx.reply.bulk(args.nth(1).unwrap_or_default());
+        }
         1 => cx.reply.simple("PONG"),
         2 => cx.reply.bulk(args.get(1)),
         _ => return Err(cx.arity_error()),

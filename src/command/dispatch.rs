@@ -33,6 +33,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
             Refusal::Arity => Error::arity(handle.full_name()),
             Refusal::Unauthenticated => Error::NO_AUTH,
             Refusal::InTransaction => Error::NOT_IN_MULTI,
+            Refusal::Subscribed => subscribed(handle),
         })?;
         Ok(handle)
     });
@@ -134,6 +135,7 @@ enum Refusal {
     Arity,
     Unauthenticated,
     InTransaction,
+    Subscribed,
 }
 
 #[inline]
@@ -147,7 +149,25 @@ fn check(client: &Client, command: &Command, args: Args<'_>) -> Result<(), Refus
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Refusal::InTransaction);
     }
+    if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
+        return Err(Refusal::Subscribed);
+    }
     Ok(())
+}
+
+/// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.
+#[cold]
+fn suits_subscriber(command: &Command) -> bool {
+    let listens = command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT);
+    listens || matches!(command.name, "ping" | "quit" | "reset")
+}
+
+#[cold]
+fn subscribed(handle: Handle) -> Error {
+    Error::new(format!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        handle.full_name()
+    ))
 }
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.

@@ -35,6 +35,7 @@ mod memory_usage;
 mod object;
 #[cfg(test)]
 mod page;
+mod pubsub;
 mod react;
 mod row;
 mod scan;

@@ -8,6 +8,7 @@ pub fn react(worker: &Worker) {
     while worker.local.has_changes() {
         let mut served: Option<(usize, Box<[u8]>)> = None;
         for change in worker.local.take_changes() {
+            super::pubsub::notify(worker, &change);
             // Events of one change follow one another, and one look at its key is enough.
             if served.as_ref().is_none_or(|(database, key)| *database != change.database || *key != change.key) {
                 block::serve(worker, change.database, &change.key);

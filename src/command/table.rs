@@ -28,6 +28,7 @@ const FAMILIES: &[&[Command]] = &[
     super::list_position::COMMANDS,
     super::memory_usage::COMMANDS,
     super::object::COMMANDS,
+    super::pubsub::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
     super::sort::COMMANDS,

@@ -1,10 +1,12 @@
 //! The state of one client, and the registry of all of them.
 
+mod channels;
 mod mailbox;
 mod registry;
 mod transaction;
 mod waiter;
 
+pub use channels::{Channels, Subscriptions, Topic};
 pub use mailbox::Mailbox;
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use transaction::{Transaction, Watched};
@@ -61,6 +63,8 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// What it watches.
     pub watched: Watched,
+    /// What it subscribed to.
+    pub subscriptions: Subscriptions,
     /// What its last command waits for.
     pub waiter: Option<Arc<Waiter>>,
     /// What other clients see of this one.
@@ -80,6 +84,7 @@ impl Client {
             mode: Mode::Direct,
             transaction: None,
             watched: Watched::default(),
+            subscriptions: Subscriptions::default(),
             waiter: None,
             info,
         }

@@ -59,6 +59,8 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// Channels, patterns and shard channels that it subscribed to.
+    pub subscriptions: [AtomicUsize; 3],
     /// What others send to it.
     pub mailbox: Mailbox,
     names: Mutex<Names>,
@@ -204,6 +206,7 @@ impl Registry {
             last_command: AtomicU32::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            subscriptions: Default::default(),
             mailbox: Mailbox::default(),
             names: Mutex::default(),
         });

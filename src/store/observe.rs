@@ -77,6 +77,10 @@ events! {
 impl Event {
     /// A key was removed.
     pub const DEL: Event = Event::generic("del");
+    /// A key was created.
+    pub const NEW: Event = Event { class: Class::NEW, name: "new" };
+    /// A key was looked up and is missing.
+    pub const MISS: Event = Event { class: Class::MISS, name: "keymiss" };
     /// A key was removed because its time was up.
     pub const EXPIRED: Event = Event { class: Class::EXPIRED, name: "expired" };
 }
@@ -168,6 +172,15 @@ impl Store<'_> {
         }
         if named || interest.all.load(Ordering::Relaxed) != 0 {
             let change = Change { database: self.database, key: key.into(), event };
+            self.local.changes.borrow_mut().push(change);
+        }
+    }
+
+    /// Tells that a client looked for a key in vain. Nothing changed, so no watch hears of it.
+    #[inline]
+    pub(super) fn notify_miss(&self, key: &[u8]) {
+        if self.keyspace.interest.all.load(Ordering::Relaxed) != 0 {
+            let change = Change { database: self.database, key: key.into(), event: Event::MISS };
             self.local.changes.borrow_mut().push(change);
         }
     }
