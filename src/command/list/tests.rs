@@ -157,8 +157,11 @@ fn changes_and_events_are_those_of_redis() {
         ("LTRIM l 1 0", 1, "ltrim l,del l"),
         ("RPUSH l 2 1", 2, "new l,rpush l"),
         ("SORT l STORE d", 2, "new d,sortstore d"),
-        ("SORT none STORE d", 1, "del d"),
-        ("SORT none STORE d", 0, ""),
+        ("SORT none STORE d", 1, "keymiss none,del d"),
+        ("SORT none STORE d", 0, "keymiss none"),
+        ("LPOP none 0", 0, ""),
+        ("RPOP none 3", 0, ""),
+        ("LMOVE none d LEFT LEFT", 0, ""),
     ] {
         let before = keyspace.changes();
         let frame: crate::protocol::Frame = request.split(' ').map(str::as_bytes).collect();
