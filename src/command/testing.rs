@@ -53,6 +53,21 @@ impl Rig {
         }
     }
 
+    /// Runs a request and returns what observers of all keys heard: `sadd s, del t`. That keys are new or missing is left out.
+    pub(crate) fn events(&mut self, request: &str) -> String {
+        let frame: Frame = request.split(' ').map(str::as_bytes).collect();
+        let handle = super::find(frame.args()).expect("a command");
+        // Not by way of `execute`, which hands the events on.
+        let done = super::dispatch::perform(&self.worker, &mut self.client, handle, frame.args(), &mut Vec::new());
+        assert_eq!(done, Ok(()), "{request}");
+        let changes = self.worker.local.take_changes().into_iter();
+        let changes = changes.filter(|change| !["new", "keymiss"].contains(&change.event.name));
+        changes
+            .map(|change| format!("{} {}", change.event.name, change.key.escape_ascii()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
     /// Lets time pass for commands.
     pub(crate) fn pass(&mut self, ms: u64) {
         self.worker.now_ms += ms;
