@@ -183,3 +183,110 @@ fn hincrbyfloat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Rig;
+
+    #[test]
+    fn fields_are_set_read_and_removed() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("HGET h a", "$-1"),
+            ("HSET h a 1 b 2 a 3", ":2"),
+            ("HSET h a 1 c 2", ":1"),
+            ("HMSET h d 4", "+OK"),
+            ("HSETNX h a 9", ":0"),
+            ("HSETNX h e 5", ":1"),
+            ("HGET h a", "$1|1"),
+            ("HMGET h a x b", "*3|$1|1|$-1|$1|2"),
+            ("HLEN h", ":5"),
+            ("HSTRLEN h a", ":1"),
+            ("HSTRLEN h x", ":0"),
+            ("HEXISTS h e", ":1"),
+            ("HEXISTS h x", ":0"),
+            ("HDEL h a a x b", ":2"),
+            ("HDEL h c d e", ":3"),
+            ("EXISTS h", ":0"),
+            ("HDEL h a", ":0"),
+            ("HMGET h a b", "*2|$-1|$-1"),
+            ("HLEN h", ":0"),
+            ("HSET h a 1 b", "-ERR wrong number of arguments for 'hset' command"),
+            ("HMSET h a 1 b", "-ERR wrong number of arguments for 'hmset' command"),
+        ]);
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        let mut rig = Rig::new();
+        rig.check(&[("SET s 1", "+OK")]);
+        let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+        for request in ["HGET s a", "HSET s a 1", "HSETNX s a 1", "HDEL s a", "HLEN s", "HINCRBY s a 1", "HMGET s a"] {
+            rig.check(&[(request, wrong)]);
+        }
+        rig.check(&[("GET s", "$1|1")]);
+    }
+
+    #[test]
+    fn counting() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("HINCRBY h n 5", ":5"),
+            ("HINCRBY h n -7", ":-2"),
+            ("HINCRBYFLOAT h n 0.5", "$4|-1.5"),
+            ("HINCRBY h n 1", "-ERR hash value is not an integer"),
+            ("HINCRBY h n x", "-ERR value is not an integer or out of range"),
+            ("HINCRBYFLOAT h n x", "-ERR value is not a valid float"),
+            ("HINCRBYFLOAT h n inf", "-ERR value is NaN or Infinity"),
+            ("HSET h big 9223372036854775807 text x inf inf", ":3"),
+            ("HINCRBY h big 1", "-ERR increment or decrement would overflow"),
+            ("HINCRBYFLOAT h text 1", "-ERR hash value is not a float"),
+            ("HINCRBYFLOAT h inf 1", "-ERR increment would produce NaN or Infinity"),
+            ("HINCRBY new n x", "-ERR value is not an integer or out of range"),
+            ("EXISTS new", ":0"),
+        ]);
+    }
+
+    #[test]
+    fn large_hashes_change_their_form() {
+        let mut rig = Rig::new();
+        (0..512).for_each(|i| rig.check(&[(&format!("HSET h {i} {i}"), ":1")]));
+        rig.check(&[("OBJECT ENCODING h", "$8|listpack"), ("HSET h more 1", ":1")]);
+        rig.check(&[("OBJECT ENCODING h", "$9|hashtable"), ("HGET h 77", "$2|77"), ("HLEN h", ":513")]);
+        rig.check(&[(&format!("HSET long a {}", "x".repeat(64)), ":1"), ("OBJECT ENCODING long", "$8|listpack")]);
+        rig.check(&[(&format!("HSET long a {}", "x".repeat(65)), ":0"), ("OBJECT ENCODING long", "$9|hashtable")]);
+    }
+
+    #[test]
+    fn changes_are_told() {
+        let mut rig = Rig::new();
+        rig.worker.node.keyspace.listen(1);
+        let mut told = |request: &str| {
+            rig.run(request);
+            let changes = rig.worker.local.take_changes();
+            changes.iter().map(|change| change.event.name).collect::<Vec<_>>().join(" ")
+        };
+        for (request, events) in [
+            ("HSET h a 1 b 2", "hset"),
+            ("HSETNX h a 1", ""),
+            ("HINCRBY h a 1", "hincrby"),
+            ("HINCRBYFLOAT h a 1", "hincrbyfloat"),
+            ("HGET h a", ""),
+            ("HEXPIRE h 10 FIELDS 2 a x", "hexpire"),
+            ("HEXPIRE h 10 NX FIELDS 1 a", ""),
+            ("HPERSIST h FIELDS 1 a", "hpersist"),
+            ("HPERSIST h FIELDS 1 a", ""),
+            ("HGETEX h EX 10 FIELDS 1 a", "hexpire"),
+            ("HGETEX h PERSIST FIELDS 1 a", "hpersist"),
+            ("HSETEX h EX 10 FIELDS 1 a 1", "hset hexpire"),
+            ("HSETEX h PXAT 1 FIELDS 1 a 1", "hset hexpire hexpired"),
+            ("HDEL h x", ""),
+            ("HDEL h b", "hdel del"),
+            ("HSET h a 1 b 2", "hset"),
+            ("HGETDEL h FIELDS 1 a", "hdel"),
+            ("HEXPIRE h 0 FIELDS 1 b", "hexpired del"),
+        ] {
+            assert_eq!(told(request), events, "{request}");
+        }
+    }
+}

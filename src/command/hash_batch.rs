@@ -37,11 +37,7 @@ const CHANGING: Flags = Flags::WRITE.and(Flags::FAST);
 
 /// The options before `FIELDS`, and what follows that word: the number of fields and the fields.
 fn parse(args: Args<'_>, taken: Taken, width: usize) -> Result<(Options<'_>, Args<'_>), Error> {
-    let Some(at) = find_fields(args, 2) else {
-        // A wrong option is the more telling error.
-        Options::parse(args.skip(2), taken)?;
-        return Err(Error::FIELD_COUNT);
-    };
+    let at = find_fields(args, 2).ok_or(Error::FIELD_COUNT)?;
     let options = Options::parse(args.range(2..at), taken)?;
     Ok((options, counted(args, at + 1, width, Error::FIELD_COUNT)?))
 }
@@ -113,8 +109,11 @@ fn values(cx: &mut Context<'_>, fields: Option<Fields<'_>>, names: Args<'_>) {
 fn hsetex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (options, pairs) = parse(args, Taken::HSETEX, 2)?;
     let set = write(cx, args.get(1), Absent::Create, |cx, fields| {
+        if !admits_key(options.condition, fields) {
+            return Ok(false);
+        }
         let expiry = expiry(cx, options.life)?;
-        if !admits(&options, fields, pairs) {
+        if !admits_fields(options.fields, fields, pairs) {
             return Ok(false);
         }
         if is_past(expiry, fields.now_ms()) {
@@ -143,16 +142,20 @@ fn names(pairs: Args<'_>) -> impl Iterator<Item = &[u8]> {
     (0..pairs.len()).step_by(2).map(move |at| pairs.get(at))
 }
 
-/// Whether the conditions hold: `NX` and `XX` for the key, `FNX` and `FXX` for all of the fields.
-fn admits(options: &Options<'_>, fields: &FieldsMut<'_>, pairs: Args<'_>) -> bool {
+/// Whether `NX` or `XX` holds for the key.
+fn admits_key(condition: Condition<'_>, fields: &FieldsMut<'_>) -> bool {
     // Only a hash that was not there has no field.
     let present = fields.as_fields().stored() > 0;
-    let key = match options.condition {
+    match condition {
         Condition::Missing => !present,
         Condition::Present => present,
         Condition::Always | Condition::Equal(_) => true,
-    };
-    key && match options.fields {
+    }
+}
+
+/// Whether `FNX` or `FXX` holds for all of the fields.
+fn admits_fields(condition: Condition<'_>, fields: &FieldsMut<'_>, pairs: Args<'_>) -> bool {
+    match condition {
         Condition::Missing => names(pairs).all(|name| fields.field(name).is_none()),
         Condition::Present => names(pairs).all(|name| fields.field(name).is_some()),
         Condition::Always | Condition::Equal(_) => true,
@@ -178,4 +181,75 @@ fn hgetdel(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         values(cx, None, names);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Rig;
+
+    #[test]
+    fn setting_with_conditions_and_times() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("HSETEX h XX FIELDS 1 a 1", ":0"),
+            ("HSETEX h FXX FIELDS 1 a 1", ":0"),
+            ("EXISTS h", ":0"),
+            ("HSETEX h NX FNX EX 10 FIELDS 2 a 1 b 2", ":1"),
+            ("HSETEX h NX FIELDS 1 c 1", ":0"),
+            ("HSETEX h FNX FIELDS 2 c 1 a 1", ":0"),
+            ("HSETEX h FXX FIELDS 2 c 1 a 1", ":0"),
+            ("HSETEX h FXX KEEPTTL FIELDS 2 a 3 b 4", ":1"),
+            ("HTTL h FIELDS 3 a b c", "*3|:10|:10|:-2"),
+            ("HSETEX h FIELDS 1 a 5", ":1"),
+            ("HTTL h FIELDS 1 a", "*1|:-1"),
+            ("HSETEX h EX 0 FIELDS 1 a 5", ":1"),
+            ("HGETALL h", "*2|$1|b|$1|4"),
+            ("HSETEX h PXAT 1 FIELDS 2 b 5 c 6", ":1"),
+            ("EXISTS h", ":0"),
+            ("HSETEX h PXAT 1 FIELDS 1 b 5", ":1"),
+            ("EXISTS h", ":0"),
+            ("HSETEX h NX XX FIELDS 1 b 5", "-ERR syntax error"),
+            ("HSETEX h EX 1 KEEPTTL FIELDS 1 b 5", "-ERR syntax error"),
+            ("HSETEX h PERSIST FIELDS 1 b 5", "-ERR syntax error"),
+            ("HSETEX h EX -1 FIELDS 1 b 5", "-ERR invalid expire time in 'hsetex' command"),
+            ("HSETEX h EX x FIELDS 1 b 5", "-ERR value is not an integer or out of range"),
+            (
+                "HSETEX h FIELDS 2 b 5",
+                "-ERR numfields should be greater than 0 and match the provided number of fields",
+            ),
+            ("SET s 1", "+OK"),
+            ("HSETEX s EX x FIELDS 1 b 5", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ]);
+    }
+
+    #[test]
+    fn reading_and_changing_the_time_to_live() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("HSET h a 1 b 2", ":2"),
+            ("HGETEX h EX 10 FIELDS 2 a x", "*2|$1|1|$-1"),
+            ("HGETEX h FIELDS 2 a b", "*2|$1|1|$1|2"),
+            ("HTTL h FIELDS 2 a b", "*2|:10|:-1"),
+            ("HGETEX h PERSIST FIELDS 2 a b", "*2|$1|1|$1|2"),
+            ("HTTL h FIELDS 2 a b", "*2|:-1|:-1"),
+            ("HGETEX h EXAT 0 FIELDS 2 a b", "*2|$1|1|$1|2"),
+            ("EXISTS h", ":0"),
+            ("HGETEX h EX 1 FIELDS 2 a b", "*2|$-1|$-1"),
+            ("HGETEX h EX x FIELDS 1 a", "-ERR value is not an integer or out of range"),
+            ("HGETEX h KEEPTTL FIELDS 1 a", "-ERR syntax error"),
+        ]);
+    }
+
+    #[test]
+    fn reading_and_removing() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("HSET h a 1 b 2", ":2"),
+            ("HGETDEL h FIELDS 3 a a x", "*3|$1|1|$-1|$-1"),
+            ("HGETDEL h FOO 1 b", "-ERR syntax error"),
+            ("HGETDEL h FIELDS 1 b", "*1|$1|2"),
+            ("EXISTS h", ":0"),
+            ("HGETDEL h FIELDS 1 b", "*1|$-1"),
+        ]);
+    }
 }

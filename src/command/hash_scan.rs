@@ -241,3 +241,126 @@ fn hscan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::command::testing::Rig;
+
+    /// A hash with `len` fields from `0` on, whose values are their names with a `v` before them.
+    fn filled(len: usize) -> Rig {
+        let mut rig = Rig::new();
+        (0..len).for_each(|i| rig.check(&[(&format!("HSET h {i} v{i}"), ":1")]));
+        rig
+    }
+
+    /// The bulk strings of a reply.
+    fn bulks(reply: &str) -> Vec<&str> {
+        let mut lines = reply.split('|');
+        let mut found = Vec::new();
+        while let Some(line) = lines.next() {
+            if line.starts_with('$') {
+                found.extend(lines.next());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn whole_hashes() {
+        let mut rig = filled(2);
+        rig.check(&[
+            ("HGETALL h", "*4|$1|0|$2|v0|$1|1|$2|v1"),
+            ("HKEYS h", "*2|$1|0|$1|1"),
+            ("HVALS h", "*2|$2|v0|$2|v1"),
+            ("HGETALL x", "*0"),
+            ("HKEYS x", "*0"),
+        ]);
+        rig.run("HELLO 3");
+        rig.check(&[
+            ("HGETALL h", "%2|$1|0|$2|v0|$1|1|$2|v1"),
+            ("HGETALL x", "%0"),
+            ("HRANDFIELD h 2 WITHVALUES", "*2|*2|$1|0|$2|v0|*2|$1|1|$2|v1"),
+        ]);
+    }
+
+    #[test]
+    fn random_fields() {
+        for len in [1, 3, 600, 3000] {
+            let mut rig = filled(len);
+            for count in [1, 2, 7, 100, 599, 900, 2999, 5000] {
+                let reply = rig.run(&format!("HRANDFIELD h {count}"));
+                let names = bulks(&reply);
+                assert_eq!(names.len(), count.min(len));
+                assert!(names.iter().all(|name| name.parse::<usize>().is_ok_and(|name| name < len)));
+                assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "none comes twice");
+                assert_eq!(bulks(&rig.run(&format!("HRANDFIELD h -{count}"))).len(), count);
+            }
+            let reply = rig.run("HRANDFIELD h -40 WITHVALUES");
+            assert!(bulks(&reply).chunks(2).all(|pair| pair[1] == format!("v{}", pair[0])), "{reply}");
+        }
+        let mut rig = filled(3);
+        let seen: BTreeSet<_> = (0..200).map(|_| rig.run("HRANDFIELD h")).collect();
+        assert_eq!(seen.len(), 3);
+    }
+
+    #[test]
+    fn odd_counts_of_random_fields() {
+        let mut rig = filled(1);
+        let range = "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+        rig.check(&[
+            ("HRANDFIELD x", "$-1"),
+            ("HRANDFIELD x 1", "*0"),
+            ("HRANDFIELD h 0", "*0"),
+            ("HRANDFIELD h x", "-ERR value is not an integer or out of range"),
+            ("HRANDFIELD h 1 foo", "-ERR syntax error"),
+            ("HRANDFIELD h 1 WITHVALUES foo", "-ERR syntax error"),
+            ("HRANDFIELD h 9223372036854775807", "*1|$1|0"),
+            ("HRANDFIELD h -9223372036854775808", range),
+            ("HRANDFIELD h 4611686018427387904 WITHVALUES", "-ERR value is out of range"),
+            ("CONFIG SET proto-max-bulk-len 1mb", "+OK"),
+        ]);
+        rig.worker.refresh();
+        rig.check(&[(
+            "HRANDFIELD h -9223372036854775807",
+            "-ERR the reply would exceed proto-max-bulk-len, ask for fewer elements",
+        )]);
+    }
+
+    #[test]
+    fn scans_return_every_field() {
+        for (len, options) in [(10, ""), (2000, ""), (2000, " COUNT 300"), (2000, " NOVALUES"), (2000, " MATCH *7*")] {
+            let mut rig = filled(len);
+            let (mut cursor, mut found, mut calls) = ("0".to_string(), BTreeSet::new(), 0);
+            loop {
+                let reply = rig.run(&format!("HSCAN h {cursor}{options}"));
+                let mut words = bulks(&reply);
+                cursor = words.remove(0).to_string();
+                let step = if options == " NOVALUES" { 1 } else { 2 };
+                assert!(step == 1 || words.chunks(2).all(|pair| pair[1] == format!("v{}", pair[0])));
+                found.extend(words.into_iter().step_by(step).map(str::to_string));
+                calls += 1;
+                if cursor == "0" {
+                    break;
+                }
+                assert!(calls < len, "the scan does not end");
+            }
+            let expected = (0..len).map(|i| i.to_string()).filter(|name| !options.contains('7') || name.contains('7'));
+            assert_eq!(found, expected.collect());
+            assert_eq!(calls > 1, len > 512, "a compact hash comes at once");
+        }
+    }
+
+    #[test]
+    fn odd_scans() {
+        let mut rig = filled(1);
+        rig.check(&[
+            ("HSCAN x 0 COUNT x", "*2|$1|0|*0"),
+            ("HSCAN x y", "-ERR invalid cursor"),
+            ("HSCAN h 0 COUNT x", "-ERR value is not an integer or out of range"),
+            ("HSCAN h 0 TYPE hash", "-ERR syntax error"),
+            ("HSCAN h 99", "*2|$1|0|*2|$1|0|$2|v0"),
+        ]);
+    }
+}
