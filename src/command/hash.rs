@@ -66,7 +66,7 @@ fn hmset(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// Sets the fields of a request; how many were new.
 fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<usize, Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(cx.arity_error());
     }
     let added = write(cx, args.get(1), Absent::Create, |_, fields| {
