@@ -11,6 +11,8 @@ pub enum Error {
     Reply(Cow<'static, str>),
     /// A reply that repeats a client's words, which need not be text.
     Quoting(Box<[u8]>),
+    /// There is nothing yet: the client waits, and gets its reply later.
+    Waits,
     /// Another worker owns what the command needs: nothing happened, and it is to be run again.
     Busy,
 }
@@ -95,6 +97,28 @@ texts! {
     SAME_OBJECT = "ERR source and destination objects are the same";
     /// SCAN's cursor.
     CURSOR = "ERR invalid cursor";
+    /// MULTI within MULTI.
+    MULTI_NESTED = "ERR MULTI calls can not be nested";
+    /// EXEC without MULTI.
+    EXEC_ALONE = "ERR EXEC without MULTI";
+    /// DISCARD without MULTI.
+    DISCARD_ALONE = "ERR DISCARD without MULTI";
+    /// WATCH within MULTI.
+    WATCH_IN_MULTI = "ERR WATCH inside MULTI is not allowed";
+    /// EXEC after a command was refused.
+    EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    /// A queue that takes too much memory.
+    TRANSACTION_TOO_LONG = "ERR the transaction is longer than client-query-buffer-limit";
+    /// A command that a transaction may not hold.
+    NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
+    /// A wait of a number of seconds that is none.
+    TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
+    /// A wait of a number of milliseconds that is none.
+    TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range";
+    /// A wait into the past.
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    /// A wait beyond the end of time.
+    TIMEOUT_RANGE = "ERR timeout is out of range";
     /// A command before authentication.
     NO_AUTH = "NOAUTH Authentication required.";
     /// AUTH with a wrong password.

@@ -26,13 +26,21 @@ const FAMILIES: &[&[Command]] = &[
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
     super::lcs::COMMANDS,
+    super::list::COMMANDS,
+    super::list_block::COMMANDS,
+    super::list_move::COMMANDS,
+    super::list_pop::COMMANDS,
+    super::list_position::COMMANDS,
     super::memory_usage::COMMANDS,
     super::object::COMMANDS,
+    super::pubsub::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
+    super::sort::COMMANDS,
     super::string::COMMANDS,
     super::string_batch::COMMANDS,
     super::string_range::COMMANDS,
+    super::transaction::COMMANDS,
 ];
 
 /// Bytes that hold the longest name of a command and its length, with room to grow.
@@ -237,7 +245,7 @@ mod tests {
             let name = handle.command().name;
             assert_eq!(find(name.as_bytes()), Some(handle), "{name}");
             assert_eq!(find(name.to_uppercase().as_bytes()), Some(handle), "{name}");
-            assert_eq!(find(format!("{name}x").as_bytes()), None, "{name}x");
+            assert_eq!(find(format!("{name}~").as_bytes()), None, "{name}~");
         }
         assert_eq!(find(b""), None);
         assert_eq!(find(&[b'a'; 100]), None);

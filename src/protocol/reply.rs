@@ -52,6 +52,11 @@ impl<'a> Reply<'a> {
         self.version = version;
     }
 
+    /// The output buffer itself, for what others write in between.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     /// Bytes in the output buffer, this command's and those of the batch before it.
     #[inline]
     pub fn len(&self) -> usize {

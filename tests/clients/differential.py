@@ -12,6 +12,7 @@ import sys
 import time
 
 from generators import hash as hashes
+from generators import list as lists
 
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 30_000
@@ -149,7 +150,7 @@ COMMANDS = [
     lambda: ["SWAPDB", pick([0, 1, 16, "x"]), pick([0, 1, -1, "y"])],
     lambda: [pick(["GET", "nosuchcommand", "OBJECT", "ECHO", "PING", "CONFIG"]), *(value() for _ in range(rng.randrange(3)))],
 ]
-FAMILIES = {"hash": hashes.commands(rng)}
+FAMILIES = {"hash": hashes.commands(rng), "list": lists.commands(rng)}
 COMMANDS = FAMILIES[sys.argv[5]] if len(sys.argv) > 5 else COMMANDS + [one for family in FAMILIES.values() for one in family]
 ADVANCED = {b"hexpire": hashes.expiring(rng)}
 
@@ -165,7 +166,7 @@ def same(words, theirs, ours) -> bool:
     if name == "BITCOUNT" and len(words) == 3:
         # Newer servers take a start without an end.
         return True
-    if hashes.is_alike(words, theirs, ours):
+    if hashes.is_alike(words, theirs, ours) or lists.is_alike(words, theirs, ours):
         return True
     # Newer servers, which Roster follows, check all arguments before they look for the key.
     return isinstance(ours, bytes) and ours[:1] == b"-" and name in ("BITCOUNT", "BITPOS", "GETEX")
