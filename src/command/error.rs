@@ -81,6 +81,28 @@ texts! {
     LCS_LIMIT = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     /// LCS whose table does not fit into memory.
     LCS_MEMORY = "ERR Insufficient memory, failed allocating transient memory for LCS";
+    /// A unit of length that there is not.
+    GEO_UNIT = "ERR unsupported unit provided. please use M, KM, FT, MI";
+    /// A search around a member that is not there.
+    GEO_MEMBER = "ERR could not decode requested zset member";
+    /// A search for no result.
+    GEO_COUNT = "ERR COUNT must be > 0";
+    /// A search for any results without saying how many.
+    GEO_ANY = "ERR the ANY argument requires COUNT argument";
+    /// A radius that is no number.
+    GEO_RADIUS = "ERR need numeric radius";
+    /// A radius below zero.
+    GEO_RADIUS_NEGATIVE = "ERR radius cannot be negative";
+    /// A width that is no number.
+    GEO_WIDTH = "ERR need numeric width";
+    /// A height that is no number.
+    GEO_HEIGHT = "ERR need numeric height";
+    /// A box with a side below zero.
+    GEO_BOX_NEGATIVE = "ERR height or width cannot be negative";
+    /// GEORADIUS that would both store and tell details.
+    GEO_STORE = "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+    /// GEOSEARCHSTORE with details, which it has nobody to tell.
+    GEO_SEARCH_STORE = "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
     /// An index before the start.
     OFFSET_RANGE = "ERR offset is out of range";
     /// A number out of the range of what it counts.

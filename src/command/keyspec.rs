@@ -115,6 +115,12 @@ impl KeySpec {
 
     /// Gives the index of every key among `args` to `visit`, or false where the arguments do not fit the specification.
     pub fn each(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        if let (Begin::Keyword(word, from @ 0..), Find::Range { last: 0, .. }) = (self.begin, self.find) {
+            // An option may be given again. The last one counts, so the key after each may be the one.
+            let is_word = |&index: &usize| args[index].eq_ignore_ascii_case(word.as_bytes());
+            (from as usize..args.len().saturating_sub(1)).filter(is_word).for_each(|index| visit(index + 1));
+            return true;
+        }
         let Some(first) = self.first(args) else { return true };
         let (first, last, step) = match self.find {
             Find::Range { last, step, limit } => {

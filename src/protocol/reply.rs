@@ -200,6 +200,16 @@ impl<'a> Reply<'a> {
         self.out[mark.0..].rotate_right(header);
     }
 
+    /// A number given by its digits, for those that are not written in the shortest way: `,` and the digits in RESP3, a bulk
+    /// string in RESP2.
+    pub fn decimal(&mut self, digits: &[u8]) {
+        if self.is_resp3() {
+            self.line(b',', digits);
+        } else {
+            self.bulk(digits);
+        }
+    }
+
     /// A boolean: `#t` and `#f` in RESP3, `:1` and `:0` in RESP2.
     pub fn boolean(&mut self, value: bool) {
         self.out.extend_from_slice(match (self.version, value) {

@@ -4,15 +4,16 @@ Usage: differential.py PORT FOLDER [COMMANDS [SEED [FAMILY]]]
 The reference is redis-server, or what the variable REFERENCE names.
 """
 
+import importlib
 import os
+import pkgutil
 import random
 import socket
 import subprocess
 import sys
 import time
 
-from generators import hash as hashes
-from generators import list as lists
+import generators
 
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 30_000
@@ -150,9 +151,12 @@ COMMANDS = [
     lambda: ["SWAPDB", pick([0, 1, 16, "x"]), pick([0, 1, -1, "y"])],
     lambda: [pick(["GET", "nosuchcommand", "OBJECT", "ECHO", "PING", "CONFIG"]), *(value() for _ in range(rng.randrange(3)))],
 ]
-FAMILIES = {"hash": hashes.commands(rng), "list": lists.commands(rng)}
+# Each family's generators are a module of their own: `commands(rng)`, and `is_alike` where servers may differ.
+MODULES = {name: importlib.import_module(f"generators.{name}") for _, name, _ in pkgutil.iter_modules(generators.__path__)}
+FAMILIES = {name: module.commands(rng) for name, module in MODULES.items()}
 COMMANDS = FAMILIES[sys.argv[5]] if len(sys.argv) > 5 else COMMANDS + [one for family in FAMILIES.values() for one in family]
-ADVANCED = {b"hexpire": hashes.expiring(rng)}
+# What only newer servers know: `newer(rng)`, for those that have the command `NEWER`.
+ADVANCED = [(module.NEWER, module.newer(rng)) for module in MODULES.values() if hasattr(module, "newer")]
 
 
 def same(words, theirs, ours) -> bool:
@@ -166,7 +170,7 @@ def same(words, theirs, ours) -> bool:
     if name == "BITCOUNT" and len(words) == 3:
         # Newer servers take a start without an end.
         return True
-    if hashes.is_alike(words, theirs, ours) or lists.is_alike(words, theirs, ours):
+    if any(module.is_alike(words, theirs, ours) for module in MODULES.values() if hasattr(module, "is_alike")):
         return True
     # Newer servers, which Roster follows, check all arguments before they look for the key.
     return isinstance(ours, bytes) and ours[:1] == b"-" and name in ("BITCOUNT", "BITPOS", "GETEX")
@@ -184,7 +188,7 @@ try:
             break
         except OSError:
             time.sleep(0.05)
-    for name, advanced in ADVANCED.items():
+    for name, advanced in ADVANCED:
         if Connection(theirs_port)("COMMAND", "INFO", name) not in ([None], None):
             COMMANDS = COMMANDS + advanced
     for protocol in (2, 3):

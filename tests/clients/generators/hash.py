@@ -73,7 +73,10 @@ def commands(rng):
     ]
 
 
-def expiring(rng):
+NEWER = "HEXPIRE"
+
+
+def newer(rng):
     """Commands of Redis 7.4 and 8 and of Valkey 9, in the forms that all of these take."""
     pick = rng.choice
     key, field, value = values(rng)
