@@ -31,6 +31,7 @@ mod object;
 mod page;
 mod row;
 mod scan;
+mod scan_options;
 mod sections;
 mod server;
 mod string;

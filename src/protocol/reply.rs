@@ -251,8 +251,13 @@ impl<'a> Reply<'a> {
     }
 
     fn end(&mut self, mark: Mark, kind: u8, len: usize) {
+        self.end_with(mark, |reply| reply.number_line(kind, len as i64));
+    }
+
+    /// Puts what `header` writes before what was written since `mark`.
+    pub fn end_with(&mut self, mark: Mark, header: impl FnOnce(&mut Self)) {
         let body = self.out.len();
-        self.number_line(kind, len as i64);
+        header(self);
         let header = self.out.len() - body;
         self.out[mark.0..].rotate_right(header);
     }
