@@ -83,7 +83,7 @@ impl Options {
         if options.missing && options.present {
             return Err(NX_XX);
         }
-        if options.greater && options.missing || options.less && options.missing || options.greater && options.less {
+        if options.missing && (options.greater || options.less) || options.greater && options.less {
             return Err(GT_LT_NX);
         }
         if options.increment && words > 2 {
@@ -210,7 +210,7 @@ mod tests {
             ("ZADD z XX CH 9 a 6 f", ":1"),
             ("ZADD z GT CH 8 a 7 e 1 g", ":2"),
             ("ZADD z LT CH 8 a 8 e", ":1"),
-            ("ZRANGE z 0 -1 WITHSCORES", "*14|$1|g|$1|1|$1|b|$1|4|$1|c|$1|4|$1|d|$1|5|$1|e|$1|7|$1|a|$1|8"),
+            ("ZRANGE z 0 -1 WITHSCORES", "*12|$1|g|$1|1|$1|b|$1|4|$1|c|$1|4|$1|d|$1|5|$1|e|$1|7|$1|a|$1|8"),
             ("ZADD new XX 1 a", ":0"),
             ("ZADD new XX INCR 1 a", "$-1"),
             ("EXISTS new", ":0"),
