@@ -37,7 +37,7 @@ impl Bench {
             now_ms: unix_ms(),
             socket: -1,
         };
-        let client = Client::new(node.registry.register(arrival, 1).expect("room"), true);
+        let client = Client::new(node.registry.register(arrival, 1).expect("room"), &node.acl);
         Bench { worker: Worker::new(node, 0), client, parser: Parser::new(), out: Vec::new(), seed: 1 }
     }
 

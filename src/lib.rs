@@ -4,6 +4,7 @@ pub mod command;
 pub mod config;
 pub mod host;
 pub mod protocol;
+pub mod security;
 pub mod server;
 pub mod session;
 pub mod store;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::exit;
 
 use roster::config::{self, Action, Loaded};
-use roster::{host, server, telemetry};
+use roster::{command, host, server, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -13,7 +13,10 @@ fn main() {
     let invocation = config::parse(std::env::args_os()).unwrap_or_else(|error| fail(2, &error));
     match invocation.action {
         Action::Help(text) | Action::Version(text) => print(&text),
-        Action::CheckConfig => print(&invocation.loaded.report()),
+        Action::CheckConfig => {
+            command::check_users(&invocation.loaded.settings).unwrap_or_else(|error| fail(2, &error));
+            print(&invocation.loaded.report());
+        }
         Action::Serve => serve(invocation.loaded),
     }
 }

@@ -57,7 +57,7 @@ fn get_small_set_and_incr_allocate_nothing() {
         now_ms: unix_ms(),
         socket: -1,
     };
-    let mut client = Client::new(node.registry.register(arrival, 10).expect("room"), true);
+    let mut client = Client::new(node.registry.register(arrival, 10).expect("room"), &node.acl);
     let batches: Vec<Vec<u8>> = (0..100)
         .map(|i| {
             let key = format!("key:{i:012}");

@@ -10,3 +10,5 @@ mod connections;
 mod limits;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/users.rs"]
+mod users;

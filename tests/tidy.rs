@@ -12,9 +12,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("host", &["config"]),
     ("store", &["protocol", "value"]),
-    ("session", &["protocol", "store", "telemetry"]),
-    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "session"]),
-    ("server", &["protocol", "config", "telemetry", "host", "store", "session", "command"]),
+    ("security", &["protocol"]),
+    ("session", &["protocol", "store", "telemetry", "security"]),
+    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "security", "session"]),
+    ("server", &["protocol", "config", "telemetry", "host", "store", "security", "session", "command"]),
 ];
 
 /// Modules that may hold `unsafe`: a file, or a folder with all below it.

@@ -159,7 +159,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
         return Ok(false);
     }
     let wait = &waiter.wait;
-    let mut client = Client::new(wait.info.clone(), true);
+    let mut client = Client::new(wait.info.clone(), &worker.node.acl);
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
     let mut out = Vec::new();
     let args = wait.args.args();

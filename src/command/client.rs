@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::connection::USER;
 use super::table::Handle;
 use super::{Categories, Command, Context, Error, Flags, Group, help, kill};
 use crate::protocol::{Args, number};
@@ -243,7 +242,7 @@ fn list(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Appends a client's line, with the fields of Redis 7.2 in their order.
-fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &mut String) {
+pub(super) fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &mut String) {
     let names = client.names();
     let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
@@ -261,7 +260,9 @@ fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &mut String) 
     put(format_args!(" qbuf={query} qbuf-free={} argv-mem=0 multi-mem=0", room.saturating_sub(query)));
     put(format_args!(" rbs={output} rbp={output} obl={output} oll=0 omem=0"));
     put(format_args!(" tot-mem={}", size_of::<ClientInfo>() + room.max(query) + output));
-    put(format_args!(" events=r cmd={} user={USER} redir=-1", command.map_or("NULL", Handle::full_name)));
+    put(format_args!(" events=r cmd={}", command.map_or("NULL", Handle::full_name)));
+    let user = client.user().map_or_else(String::new, |user| word(&user.name));
+    put(format_args!(" user={user} redir=-1"));
     put(format_args!(" resp={} lib-name={}", client.protocol(), word(&names.library)));
     put(format_args!(" lib-ver={}\n", word(&names.library_version)));
 }

@@ -1,7 +1,7 @@
 //! `CONFIG`: the settings of the running server.
 
-use super::{Command, Context, Error, Flags, Group, help};
-use crate::config::{self, Caller};
+use super::{Command, Context, Error, Flags, Group, guard, help};
+use crate::config::{self, Caller, Settings};
 use crate::protocol::Args;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
@@ -58,6 +58,8 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let words: Vec<&[u8]> = args.skip(2).iter().collect();
     let pairs: Vec<(&[u8], &[u8])> = words.as_chunks().0.iter().map(|&[name, value]| (name, value)).collect();
     cx.node.config.set(&pairs, caller(cx)).map_err(|error| Error::coded(error.to_string()))?;
+    // The password of the default user follows `requirepass`.
+    cx.node.acl.adopt_password(|| cx.node.config.current().requirepass.clone());
     cx.reply.ok();
     Ok(())
 }
@@ -74,7 +76,11 @@ fn rewrite(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     if file.is_empty() {
         return Err(Error::new("The server is running without a config file"));
     }
-    let written = config::rewrite(std::path::Path::new(file), &cx.node.config.current());
+    let mut settings = Settings::clone(&cx.node.config.current());
+    if settings.aclfile.as_os_str().is_empty() {
+        settings.user.0 = guard::configured_users(cx.node)?;
+    }
+    let written = config::rewrite(std::path::Path::new(file), &settings);
     written.map_err(|reason| Error::new(format!("Rewriting config file: {reason}")))?;
     cx.reply.ok();
     Ok(())

@@ -1,13 +1,11 @@
 //! The connection itself: greeting, authentication, the selected database, the end.
 
-use super::{Command, Context, Error, Flags, Group, client, identity};
+use super::{Command, Context, Error, Flags, Group, client, guard, identity};
 use crate::protocol::{Args, Version, number};
+use crate::security::acl;
 
 const FIRST: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::NO_AUTH);
 const ALL_SHARDS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
-
-/// The only user, whose password is `requirepass`.
-pub(super) const USER: &str = "default";
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
@@ -63,42 +61,29 @@ fn echo(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn auth(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (user, password) = match args.len() {
-        2 if cx.settings().requirepass.is_empty() => {
+        2 if cx.node.acl.default_user().has_no_password() => {
             return Err(Error::new(
                 "AUTH <password> called without any password configured for the default user. Are you sure your \
                  configuration is correct?",
             ));
         }
-        2 => (USER.as_bytes(), args.get(1)),
+        2 => (acl::DEFAULT, args.get(1)),
         3 => (args.get(1), args.get(2)),
         _ => return Err(Error::SYNTAX),
     };
-    authenticate(cx, user, password)?;
+    authenticate(cx, args, user, password)?;
     cx.reply.ok();
     Ok(())
 }
 
-/// Lets the connection in, if the user's password is this one. A failure leaves it as it was.
-fn authenticate(cx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
-    let expected = cx.settings().requirepass.as_bytes();
-    // Without a password the user has none to check, as with `nopass` in Redis.
-    let right = expected.is_empty() | equal(password, expected);
-    if user != USER.as_bytes() || !right {
-        return Err(Error::WRONG_PASS);
+/// Lets the connection in, if the user's password is this one. A failure leaves it as it was, but its reply comes late.
+fn authenticate(cx: &mut Context<'_>, args: Args<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
+    if cx.client.authenticate(&cx.node.acl, user, password) {
+        return Ok(());
     }
-    cx.client.authenticated = true;
-    Ok(())
-}
-
-/// Compares a guess with a secret in a time that depends on the guess's length only.
-fn equal(guess: &[u8], secret: &[u8]) -> bool {
-    let mut difference = guess.len() ^ secret.len();
-    for (index, byte) in guess.iter().enumerate() {
-        // `secret` is not empty here in practice; an empty one differs by its length already.
-        let other = secret.get(index % secret.len().max(1)).copied().unwrap_or_default();
-        difference |= usize::from(byte ^ other);
-    }
-    std::hint::black_box(difference) == 0
+    guard::note_wrong_password(cx.worker, cx.client, args.get(0), user);
+    cx.client.penalty_ms = cx.settings().auth_failure_delay;
+    Err(Error::WRONG_PASS)
 }
 
 /// What `HELLO` was asked for.
@@ -145,9 +130,9 @@ impl<'a> Greeting<'a> {
 fn hello(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let greeting = Greeting::parse(args)?;
     if let Some((user, password)) = greeting.login {
-        authenticate(cx, user, password)?;
+        authenticate(cx, args, user, password)?;
     }
-    if !cx.client.authenticated {
+    if !cx.client.login.is_admitted() {
         return Err(Error::coded(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
@@ -198,9 +183,8 @@ fn quit(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 }
 
 fn reset(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    let authenticated = cx.settings().requirepass.is_empty();
     super::block::farewell(cx.node, cx.client);
-    cx.client.reset(authenticated);
+    cx.client.reset(&cx.node.acl);
     cx.reply.set_version(cx.client.version);
     cx.reply.simple("RESET");
     Ok(())
@@ -208,15 +192,13 @@ fn reset(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::command::testing::Rig;
-    use crate::config::Caller;
 
     fn with_password() -> Rig {
         let mut rig = Rig::new();
-        rig.worker.node.config.set(&[(b"requirepass", b"secret")], Caller::Local).expect("a valid setting");
+        rig.check(&[("CONFIG SET requirepass secret auth-failure-delay 0", "+OK"), ("PING", "+PONG")]);
         rig.worker.refresh();
-        rig.client.authenticated = false;
+        rig.client = rig.connect();
         rig
     }
 
@@ -287,15 +269,6 @@ mod tests {
         let mut rig = Rig::new();
         assert!(rig.run("AUTH x").starts_with("-ERR AUTH <password> called without any password configured"));
         assert_eq!(rig.run("AUTH default x"), "+OK");
-    }
-
-    #[test]
-    fn secrets_are_compared_whole() {
-        assert!(equal(b"secret", b"secret"));
-        for guess in [&b""[..], b"s", b"secre", b"secretsecret", b"Secret", b"secreT"] {
-            assert!(!equal(guess, b"secret"), "{guess:?}");
-        }
-        assert!(!equal(b"x", b""));
     }
 
     #[test]

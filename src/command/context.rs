@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::error::Error;
 use crate::config::{self, Settings};
 use crate::protocol::Reply;
+use crate::security::Acl;
 use crate::session::{Channels, Client, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
 use crate::telemetry::{Counters, Stats};
@@ -16,6 +17,8 @@ use crate::telemetry::{Counters, Stats};
 pub struct Node {
     /// The settings in force.
     pub config: config::Handle,
+    /// The users.
+    pub acl: Acl,
     /// The keys.
     pub keyspace: Keyspace,
     /// The clients.
@@ -84,9 +87,11 @@ impl Shutdown {
 impl Node {
     /// A server with `workers` workers and `shards` shards, without keys and clients.
     pub fn new(config: config::Handle, workers: usize, shards: usize, facts: Facts) -> Self {
+        let acl = Acl::new(super::guard::catalogue(), &config.current().requirepass);
         let databases = config.current().databases as usize;
         let node = Node {
             config,
+            acl,
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
             channels: Channels::default(),

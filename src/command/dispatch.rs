@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::context::{Context, Worker};
 use super::error::Error;
+use super::guard;
 use super::keyspec::{Access, Begin, Find};
 use super::row::{Command, Flags};
 use super::table::{self, Handle};
@@ -22,21 +23,15 @@ pub enum Outcome {
     Waits,
     /// Another worker owns what it needs: nothing happened; serve others and run it again.
     Busy,
+    /// It was answered, and the reply is to be held back for the client's `penalty_ms`.
+    Late,
 }
 
 /// Runs one request of `client` and appends its reply to `out`. `args` holds at least the command's name.
 #[inline]
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
-    let result = find(args).and_then(|handle| {
-        check(client, handle.command(), args).map_err(|error| match error {
-            Refusal::Arity => Error::arity(handle.full_name()),
-            Refusal::Unauthenticated => Error::NO_AUTH,
-            Refusal::InTransaction => Error::NOT_IN_MULTI,
-            Refusal::Subscribed => subscribed(handle),
-        })?;
-        Ok(handle)
-    });
+    let result = find(args).and_then(|handle| check(worker, client, handle, args).map(|()| handle));
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => perform(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
@@ -52,20 +47,23 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if worker.local.has_changes() {
         super::react::react(worker);
     }
+    let mut outcome = Outcome::Done;
     if let Err(error) = result {
         out.truncate(start);
         match error {
             Error::Busy => return Outcome::Busy,
-            Error::Waits => {
-                telemetry::add(&worker.counters().commands, 1);
-                return Outcome::Waits;
-            }
+            Error::Waits => outcome = Outcome::Waits,
             error => report(worker, client.version, &error, out),
+        }
+        if client.penalty_ms > 0 {
+            outcome = Outcome::Late;
         }
     }
     telemetry::add(&worker.counters().commands, 1);
-    mute(client, out, start);
-    Outcome::Done
+    if outcome != Outcome::Waits {
+        mute(client, out, start);
+    }
+    outcome
 }
 
 /// Appends the reply that an error is, and counts it.
@@ -131,26 +129,25 @@ pub fn find(args: Args<'_>) -> Result<Handle, Error> {
     handle.subcommand(args.get(1)).ok_or_else(|| unknown_subcommand(handle, args.get(1)))
 }
 
-enum Refusal {
-    Arity,
-    Unauthenticated,
-    InTransaction,
-    Subscribed,
+/// Whether the client's user may run a command: one comparison for one that may do everything.
+#[inline]
+pub(super) fn check_user(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -> Result<(), Error> {
+    if client.login.is_free(&worker.node.acl) { Ok(()) } else { guard::check(worker, client, handle, args) }
 }
 
+/// Whether this client may run a command with these arguments now.
 #[inline]
-fn check(client: &Client, command: &Command, args: Args<'_>) -> Result<(), Refusal> {
+fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -> Result<(), Error> {
+    let command = handle.command();
     if !command.accepts(args.len()) {
-        return Err(Refusal::Arity);
+        return Err(Error::arity(handle.full_name()));
     }
-    if !client.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-        return Err(Refusal::Unauthenticated);
-    }
+    check_user(worker, client, handle, args)?;
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
-        return Err(Refusal::InTransaction);
+        return Err(Error::NOT_IN_MULTI);
     }
     if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
-        return Err(Refusal::Subscribed);
+        return Err(subscribed(handle));
     }
     Ok(())
 }

@@ -36,6 +36,16 @@ texts! {
     NOT_FLOAT = "ERR value is not a valid float";
     /// INCR beyond 64 bits.
     OVERFLOW = "ERR increment or decrement would overflow";
+    /// HINCRBY of something else.
+    HASH_NOT_INTEGER = "ERR hash value is not an integer";
+    /// HINCRBYFLOAT of something else.
+    HASH_NOT_FLOAT = "ERR hash value is not a float";
+    /// HINCRBYFLOAT by what is no finite number.
+    INFINITE_INCREMENT = "ERR value is NaN or Infinity";
+    /// Commands on fields of hashes, with another number of fields than they say.
+    FIELD_COUNT = "ERR numfields should be greater than 0 and match the provided number of fields";
+    /// A reply that a few words make longer than a string may be.
+    REPLY_TOO_LONG = "ERR the reply would exceed proto-max-bulk-len, ask for fewer elements";
     /// INCRBYFLOAT beyond numbers.
     NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
     /// A string beyond `proto-max-bulk-len`.

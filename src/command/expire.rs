@@ -61,7 +61,7 @@ fn pexpireat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// On which condition the new time is set.
 #[derive(Clone, Copy, Default)]
-struct Condition {
+pub(super) struct Condition {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -69,7 +69,8 @@ struct Condition {
 }
 
 impl Condition {
-    fn parse(options: Args<'_>) -> Result<Condition, Error> {
+    /// Parses all of `options` as conditions.
+    pub(super) fn parse(options: Args<'_>) -> Result<Condition, Error> {
         let mut condition = Condition::default();
         for option in options {
             let is = |word: &str| option.eq_ignore_ascii_case(word.as_bytes());
@@ -90,8 +91,8 @@ impl Condition {
         Ok(condition)
     }
 
-    /// Whether a key that expires at `old` may be given `new`; one that never expires counts as expiring last.
-    fn holds(self, old: Option<u64>, new: i64) -> bool {
+    /// Whether a key or field that expires at `old` may be given `new`; one that never expires counts as expiring last.
+    pub(super) fn holds(self, old: Option<u64>, new: i64) -> bool {
         let old = old.map(|old| i64::try_from(old).unwrap_or(i64::MAX));
         !(self.nx && old.is_some()
             || self.xx && old.is_none()
@@ -145,7 +146,7 @@ fn pexpiretime(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Milliseconds in seconds, rounded.
-fn seconds(ms: u64) -> u64 {
+pub(super) fn seconds(ms: u64) -> u64 {
     ms / 1000 + u64::from(ms % 1000 >= 500)
 }
 

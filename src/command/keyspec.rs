@@ -80,6 +80,20 @@ bits! {
     }
 }
 
+/// Where the channels of a command are that it publishes to or subscribes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channels {
+    /// It has none.
+    #[default]
+    None,
+    /// The first argument.
+    First,
+    /// All arguments.
+    All,
+    /// All arguments, which are patterns of channels.
+    Patterns,
+}
+
 impl KeySpec {
     /// One key, the argument at `index`.
     pub const fn at(index: usize, access: Access) -> KeySpec {

@@ -1,9 +1,9 @@
 //! `CLIENT KILL`: which connections are meant, and their end.
 
 use super::client::Class;
-use super::connection::USER;
 use super::{Context, Error};
 use crate::protocol::{Args, number};
+use crate::security::Acl;
 use crate::session::ClientInfo;
 
 /// Which connections are meant: those that fit all that was given.
@@ -12,6 +12,8 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
     class: Option<Class>,
+    /// The id of a user.
+    user: Option<u64>,
     /// Whether the asking connection is spared.
     skip_own: bool,
     /// Seconds that a connection has to have lasted.
@@ -21,19 +23,19 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     /// All connections.
     const ALL: Filter<'static> =
-        Filter { id: None, address: None, local_address: None, class: None, skip_own: true, age: None };
+        Filter { id: None, address: None, local_address: None, class: None, user: None, skip_own: true, age: None };
 
     /// Reads pairs of an option and its value.
-    fn parse(args: Args<'a>) -> Result<Self, Error> {
+    fn parse(args: Args<'a>, acl: &Acl) -> Result<Self, Error> {
         let mut filter = Filter::ALL;
         for index in (0..args.len()).step_by(2) {
             let value = args.nth(index + 1).ok_or(Error::SYNTAX)?;
-            filter.set(args.get(index), value)?;
+            filter.set(args.get(index), value, acl)?;
         }
         Ok(filter)
     }
 
-    fn set(&mut self, option: &[u8], value: &'a [u8]) -> Result<(), Error> {
+    fn set(&mut self, option: &[u8], value: &'a [u8], acl: &Acl) -> Result<(), Error> {
         let is = |word: &str| option.eq_ignore_ascii_case(word.as_bytes());
         if is("ID") {
             let id = number::parse_i64(value).and_then(|id| u64::try_from(id).ok()).filter(|&id| id > 0);
@@ -45,10 +47,11 @@ impl<'a> Filter<'a> {
         } else if is("LADDR") {
             self.local_address = Some(value);
         } else if is("USER") {
-            if value != USER.as_bytes() {
+            let user = acl.find(value).ok_or_else(|| {
                 let user = String::from_utf8_lossy(&value[..value.len().min(128)]);
-                return Err(Error::new(format!("No such user '{user}'")));
-            }
+                Error::new(format!("No such user '{user}'"))
+            })?;
+            self.user = Some(user.id);
         } else if is("SKIPME") {
             self.skip_own = match value {
                 yes if yes.eq_ignore_ascii_case(b"yes") => true,
@@ -71,6 +74,7 @@ impl<'a> Filter<'a> {
             && self.address.is_none_or(|address| client.address.as_bytes() == address)
             && self.local_address.is_none_or(|address| client.local_address.as_bytes() == address)
             && self.class.is_none_or(|class| Class::of(client) == class)
+            && self.user.is_none_or(|id| client.user().is_some_and(|user| user.id == id))
             && self.age.is_none_or(|least| age >= least)
     }
 }
@@ -80,7 +84,7 @@ pub(super) fn kill(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let by_address = args.len() == 3;
     let filter = match by_address {
         true => Filter { address: Some(args.get(2)), skip_own: false, ..Filter::ALL },
-        false => Filter::parse(args.skip(2))?,
+        false => Filter::parse(args.skip(2), &cx.node.acl)?,
     };
     let killed = end(cx, &filter);
     match (by_address, killed) {

@@ -100,7 +100,7 @@ fn pop_one_key(cx: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), Err
     };
     let count = number::parse_i64(count).and_then(|count| u64::try_from(count).ok()).ok_or(Error::NOT_POSITIVE)?;
     let served = match count {
-        0 => cx.store.read(key, |record| {
+        0 => cx.store.peek(key, |record| {
             let is_there = collection_of::<List>(record)?.is_some();
             if is_there {
                 cx.reply.array(0);

@@ -1,6 +1,6 @@
 //! Publish and subscribe, and keyspace notifications.
 
-use super::{Access, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
+use super::{Access, Channels, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
 use crate::protocol::Args;
 use crate::session::Topic;
 use crate::store::{Change, Class};
@@ -14,27 +14,32 @@ const SHARD: &[KeySpec] = &[KeySpec::range(1, -1, 1, Access::NOT_KEY)];
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
     row("publish", 3, publish)
+        .channels(Channels::First)
         .flags(SEND)
         .since("2.0.0")
         .complexity("O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client).")
         .doc("Sends a message to the subscribers of a channel.", "channel message"),
     row("spublish", 3, spublish)
+        .channels(Channels::First)
         .flags(SEND)
         .keys(&[KeySpec::at(1, Access::NOT_KEY)])
         .since("7.0.0")
         .complexity("O(N) where N is the number of clients subscribed to the receiving shard channel.")
         .doc("Sends a message to the subscribers of a shard channel.", "shardchannel message"),
     row("subscribe", -2, subscribe)
+        .channels(Channels::All)
         .flags(LISTEN)
         .since("2.0.0")
         .complexity("O(N) where N is the number of channels to subscribe to.")
         .doc("Listens to channels.", "channel ..."),
     row("psubscribe", -2, psubscribe)
+        .channels(Channels::Patterns)
         .flags(LISTEN)
         .since("2.0.0")
         .complexity("O(N) where N is the number of patterns to subscribe to.")
         .doc("Listens to all channels of patterns.", "pattern ..."),
     row("ssubscribe", -2, ssubscribe)
+        .channels(Channels::All)
         .flags(LISTEN)
         .keys(SHARD)
         .since("7.0.0")

@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::keyspec::{Access, KeySpec};
+use super::keyspec::{Access, Channels, KeySpec};
 use crate::protocol::Args;
 
 /// What a command runs. It writes its reply and returns, or returns the error that becomes the reply.
@@ -24,6 +24,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// What one call does with its keys, of a command whose arguments decide it.
     pub access: Option<fn(Args<'_>) -> Access>,
+    /// Where the channels are that the user has to be allowed to use.
+    pub channels: Channels,
     /// ACL categories beyond those that flags and group imply.
     pub categories: Categories,
     /// The family that it belongs to.
@@ -61,6 +63,7 @@ impl Command {
             flags: Flags(0),
             keys: &[],
             access: None,
+            channels: Channels::None,
             categories: Categories(0),
             group: Group::Generic,
             since: "1.0.0",
@@ -108,6 +111,11 @@ impl Command {
     /// Sets how to tell what one call does with its keys.
     pub const fn access(mut self, access: fn(Args<'_>) -> Access) -> Self {
         self.access = Some(access);
+        self
+    }
+    /// Sets where the channels are that the user has to be allowed to use.
+    pub const fn channels(mut self, channels: Channels) -> Self {
+        self.channels = channels;
         self
     }
     /// Sets ACL categories beyond those that follow from flags and group.

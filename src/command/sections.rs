@@ -269,6 +269,10 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("total_writes_processed", stats.sum(|c| &c.writes));
     page.put("client_query_buffer_limit_disconnections", stats.sum(|c| &c.query_buffer_closed));
     page.put("client_output_buffer_limit_disconnections", stats.sum(|c| &c.output_buffer_closed));
+    page.put("acl_access_denied_auth", stats.sum(|c| &c.denied_logins));
+    page.put("acl_access_denied_cmd", stats.sum(|c| &c.denied_commands));
+    page.put("acl_access_denied_key", stats.sum(|c| &c.denied_keys));
+    page.put("acl_access_denied_channel", stats.sum(|c| &c.denied_channels));
     Ok(())
 }
 

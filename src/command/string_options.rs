@@ -58,15 +58,19 @@ pub(super) struct Taken {
     pub(super) keep: bool,
     /// `PERSIST`.
     pub(super) persist: bool,
+    /// `FNX` and `FXX`.
+    pub(super) fields: bool,
 }
 
 impl Taken {
     /// Those of `SET`.
-    pub(super) const SET: Taken = Taken { presence: true, value: true, keep: true, persist: false };
+    pub(super) const SET: Taken = Taken { presence: true, value: true, keep: true, persist: false, fields: false };
     /// Those of `MSETEX`.
-    pub(super) const MSETEX: Taken = Taken { presence: true, value: false, keep: true, persist: false };
+    pub(super) const MSETEX: Taken = Taken { presence: true, value: false, keep: true, persist: false, fields: false };
+    /// Those of `HSETEX`.
+    pub(super) const HSETEX: Taken = Taken { presence: true, value: false, keep: true, persist: false, fields: true };
     /// Those of `GETEX`.
-    pub(super) const GETEX: Taken = Taken { presence: false, value: false, keep: false, persist: true };
+    pub(super) const GETEX: Taken = Taken { presence: false, value: false, keep: false, persist: true, fields: false };
 }
 
 /// The options of one command.
@@ -74,6 +78,8 @@ impl Taken {
 pub(super) struct Options<'a> {
     /// When to set.
     pub(super) condition: Condition<'a>,
+    /// When to set, by the fields of a hash.
+    pub(super) fields: Condition<'a>,
     /// Whether the old value is the reply.
     pub(super) get: bool,
     /// The time to live.
@@ -82,7 +88,8 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// No options.
-    pub(super) const NONE: Options<'static> = Options { condition: Condition::Always, get: false, life: Life::Unsaid };
+    pub(super) const NONE: Options<'static> =
+        Options { condition: Condition::Always, fields: Condition::Always, get: false, life: Life::Unsaid };
 
     /// Parses all of `args` as options. Repeating an option is fine as with Redis, where the last time given holds; those that
     /// exclude each other are a syntax error.
@@ -110,6 +117,10 @@ impl<'a> Options<'a> {
             self.condition = Condition::Missing;
         } else if taken.presence && is("XX") && matches!(self.condition, Condition::Always | Condition::Present) {
             self.condition = Condition::Present;
+        } else if taken.fields && is("FNX") && matches!(self.fields, Condition::Always | Condition::Missing) {
+            self.fields = Condition::Missing;
+        } else if taken.fields && is("FXX") && matches!(self.fields, Condition::Always | Condition::Present) {
+            self.fields = Condition::Present;
         } else if taken.value && is("GET") {
             self.get = true;
         } else if taken.keep && is("KEEPTTL") && matches!(self.life, Life::Unsaid | Life::Keep) {
@@ -164,16 +175,21 @@ impl<'a> Moment<'a> {
         Moment { text, unit, absolute: false }
     }
 
-    /// The moment in milliseconds of Unix time. It may be past; it is not if it is too large for 63 bits, 0 or negative,
-    /// which is an `invalid expire time` of `command`.
-    pub(super) fn due(self, now_ms: u64, command: &str) -> Result<u64, Error> {
+    /// The number, the milliseconds of its unit, and the milliseconds of Unix time from which it counts.
+    pub(super) fn parts(self, now_ms: u64) -> Result<(i64, i64, u64), Error> {
         let number = number::parse_i64(self.text).ok_or(Error::NOT_INTEGER)?;
-        let scale = match self.unit {
+        let unit = match self.unit {
             Unit::Seconds => 1000,
             Unit::Milliseconds => 1,
         };
-        let base = if self.absolute { 0 } else { i64::try_from(now_ms).unwrap_or(i64::MAX) };
-        let due = number.checked_mul(scale).and_then(|ms| ms.checked_add(base));
+        Ok((number, unit, if self.absolute { 0 } else { now_ms }))
+    }
+
+    /// The moment in milliseconds of Unix time. It may be past; it is not if it is too large for 63 bits, 0 or negative,
+    /// which is an `invalid expire time` of `command`.
+    pub(super) fn due(self, now_ms: u64, command: &str) -> Result<u64, Error> {
+        let (number, scale, base) = self.parts(now_ms)?;
+        let due = number.checked_mul(scale).and_then(|ms| ms.checked_add_unsigned(base));
         match due {
             Some(due) if number > 0 => Ok(due.unsigned_abs()),
             _ => Err(Error::expire_time(command)),

@@ -8,6 +8,7 @@ use super::row::Command;
 
 /// The rows of each family.
 const FAMILIES: &[&[Command]] = &[
+    super::acl::COMMANDS,
     super::bitfield::COMMANDS,
     super::bitmap::COMMANDS,
     super::bitop::COMMANDS,
@@ -18,6 +19,10 @@ const FAMILIES: &[&[Command]] = &[
     super::database::COMMANDS,
     super::debug::COMMANDS,
     super::expire::COMMANDS,
+    super::hash::COMMANDS,
+    super::hash_batch::COMMANDS,
+    super::hash_expire::COMMANDS,
+    super::hash_scan::COMMANDS,
     super::hyperloglog::COMMANDS,
     super::geo::COMMANDS,
     super::geo_search::COMMANDS,
@@ -46,6 +51,13 @@ const FAMILIES: &[&[Command]] = &[
     super::set::COMMANDS,
     super::set_algebra::COMMANDS,
     super::set_random::COMMANDS,
+    super::sorted_set::COMMANDS,
+    super::sorted_set_add::COMMANDS,
+    super::sorted_set_combine::COMMANDS,
+    super::sorted_set_pop::COMMANDS,
+    super::sorted_set_random::COMMANDS,
+    super::sorted_set_range::COMMANDS,
+    super::sorted_set_remove::COMMANDS,
     super::string::COMMANDS,
     super::string_batch::COMMANDS,
     super::string_range::COMMANDS,

@@ -40,7 +40,9 @@ impl Rig {
     pub(crate) fn args(&mut self, args: &[&[u8]]) -> String {
         let frame: Frame = args.iter().collect();
         let mut out = Vec::new();
-        assert_eq!(execute(&self.worker, &mut self.client, frame.args(), &mut out), Outcome::Done);
+        assert_ne!(execute(&self.worker, &mut self.client, frame.args(), &mut out), Outcome::Busy);
+        // Nobody waits here for the reply to a wrong password.
+        self.client.penalty_ms = 0;
         String::from_utf8_lossy(&out).replace("\r\n", "|").trim_end_matches('|').to_string()
     }
 
@@ -49,6 +51,21 @@ impl Rig {
         for (request, reply) in script {
             assert_eq!(self.run(request), *reply, "{request}");
         }
+    }
+
+    /// Runs a request and returns what observers of all keys heard: `sadd s, del t`. That keys are new or missing is left out.
+    pub(crate) fn events(&mut self, request: &str) -> String {
+        let frame: Frame = request.split(' ').map(str::as_bytes).collect();
+        let handle = super::find(frame.args()).expect("a command");
+        // Not by way of `execute`, which hands the events on.
+        let done = super::dispatch::perform(&self.worker, &mut self.client, handle, frame.args(), &mut Vec::new());
+        assert_eq!(done, Ok(()), "{request}");
+        let changes = self.worker.local.take_changes().into_iter();
+        let changes = changes.filter(|change| !["new", "keymiss"].contains(&change.event.name));
+        changes
+            .map(|change| format!("{} {}", change.event.name, change.key.escape_ascii()))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Lets time pass for commands.
@@ -70,5 +87,5 @@ fn connect_as(node: &'static Node, address: &str) -> Client {
         now_ms: super::unix_ms(),
         socket: -1,
     };
-    Client::new(node.registry.register(arrival, usize::MAX).expect("no limit"), true)
+    Client::new(node.registry.register(arrival, usize::MAX).expect("no limit"), &node.acl)
 }

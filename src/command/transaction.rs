@@ -135,7 +135,10 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 /// Runs one command of the queue. Its failure is its reply and ends nothing.
 fn run_one(cx: &mut Context<'_>, args: Args<'_>) {
     let start = cx.reply.len();
-    let result = dispatch::find(args).and_then(|handle| perform(cx.worker, cx.client, handle, args, cx.reply.buffer()));
+    // The user's rules may have changed since the command was queued.
+    let result = dispatch::find(args)
+        .and_then(|handle| dispatch::check_user(cx.worker, cx.client, handle, args).map(|()| handle))
+        .and_then(|handle| perform(cx.worker, cx.client, handle, args, cx.reply.buffer()));
     if let Err(error) = result {
         cx.reply.truncate(start);
         dispatch::report(cx.worker, cx.client.version, &error, cx.reply.buffer());

@@ -134,7 +134,8 @@ fn run(matches: &ArgMatches) -> Parsed {
         // A repeated flag adds to a list and otherwise replaces, as with redis-server.
         let values: Vec<&str> = values.map(String::as_str).collect();
         let text = if setting.kind.is_list() {
-            values.join(" ").trim().to_owned()
+            let between = if setting.kind == Kind::Users { "\n" } else { " " };
+            values.join(between).trim().to_owned()
         } else {
             values.last().copied().unwrap_or_default().to_owned()
         };

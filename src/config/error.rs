@@ -8,7 +8,6 @@ use super::settings::SETTINGS;
 
 /// Settings of Redis that operators know and Roster does not have, each with what to do instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("aclfile", "this build reads no ACL file yet; protect the server by requirepass"),
     ("daemonize", "Roster stays in the foreground; run it under systemd or another supervisor"),
     ("include", "give one file by --config"),
     ("io-threads", "every worker does its own I/O; set workers"),
@@ -23,7 +22,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("slaveof", "this build has no replication yet"),
     ("supervised", "Roster notifies systemd by itself"),
     ("tls-port", "this build has no TLS yet"),
-    ("user", "this build reads no ACL rules from its configuration yet; protect the server by requirepass"),
 ];
 
 /// One mistake: where it is and what is wrong there.

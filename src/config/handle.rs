@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::kind::Kind;
 use super::row::{Change, Setting};
 use super::settings::{SETTINGS, Settings};
 use super::value::{Caller, Refusal};
@@ -90,7 +91,9 @@ impl Handle {
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(Cow<'static, str>, String)> {
         let current = self.current();
         let mut found = Vec::new();
-        for (setting, name) in SETTINGS.iter().flat_map(|setting| setting.names().map(move |name| (setting, name))) {
+        // The rules of users hold their passwords; ACL LIST tells them to those who may know.
+        let shown = SETTINGS.iter().filter(|setting| setting.kind != Kind::Users);
+        for (setting, name) in shown.flat_map(|setting| setting.names().map(move |name| (setting, name))) {
             let hit = patterns.iter().find(|pattern| glob::matches(pattern, name.as_bytes(), true));
             if let Some(pattern) = hit {
                 let asked = std::str::from_utf8(pattern).ok().filter(|asked| name.eq_ignore_ascii_case(asked));
@@ -242,7 +245,8 @@ mod tests {
             "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
         );
         assert_eq!(get(&handle, "nosuch"), []);
-        let all = SETTINGS.iter().map(|setting| setting.names().count()).sum::<usize>();
+        let shown = SETTINGS.iter().filter(|setting| setting.name != "user");
+        let all = shown.map(|setting| setting.names().count()).sum::<usize>();
         assert_eq!(get(&handle, "*").len(), all);
         assert_eq!(handle.get(&[b"hz", b"h*", b"hz"]).iter().filter(|(name, _)| name == "hz").count(), 1);
         assert_eq!(get(&handle, "hash-max-*").len(), 4);

@@ -59,6 +59,8 @@ pub enum Kind {
     SocketPath,
     /// A directory that exists.
     Directory,
+    /// The path of a file.
+    FilePath,
     /// Addresses to listen on.
     Addresses,
     /// Workers: `auto`, a number, or a CPU list.
@@ -71,6 +73,8 @@ pub enum Kind {
     Percentiles,
     /// Classes of keyspace events.
     Events,
+    /// Users with their rules.
+    Users,
 }
 
 /// The greatest value that Redis's signed 64-bit settings take.
@@ -99,6 +103,7 @@ impl Kind {
             Self::FileName => "a file name without a directory".to_owned(),
             Self::SocketPath => "a path of at most 107 bytes, or nothing".to_owned(),
             Self::Directory => "a directory that exists".to_owned(),
+            Self::FilePath => "a path of a file, or nothing".to_owned(),
             Self::Addresses => "up to 16 addresses or host names; * and ::* are all of IPv4 and of IPv6; \
                 a leading - makes one optional"
                 .to_owned(),
@@ -108,18 +113,26 @@ impl Kind {
                 seconds; such as normal 0 0 0"
                 .to_owned(),
             Self::Percentiles => "percentiles from 0 to 100".to_owned(),
+            Self::Users => {
+                "users, each a name and its rules such as alice on >secret ~app:* +@read; several in an array, \
+                or one in each line"
+                    .to_owned()
+            }
             Self::Events => "letters of K, E, A, g, $, l, s, h, z, x, e, t, m, d, n".to_owned(),
         }
     }
 
     /// Whether values consist of words, so that a flag takes several arguments and TOML an array.
     pub fn is_list(&self) -> bool {
-        matches!(self, Self::Addresses | Self::SaveRules | Self::OutputLimits | Self::Percentiles)
+        matches!(self, Self::Addresses | Self::SaveRules | Self::OutputLimits | Self::Percentiles | Self::Users)
     }
 
     /// Whether a value is free text, where a TOML boolean is a mistake.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Text { .. } | Self::FileName | Self::SocketPath | Self::Directory | Self::Events)
+        matches!(
+            self,
+            Self::Text { .. } | Self::FileName | Self::SocketPath | Self::Directory | Self::FilePath | Self::Events
+        )
     }
 
     /// The word that stands for the value in the usage.
@@ -136,12 +149,14 @@ impl Kind {
             Self::FileName => "NAME",
             Self::SocketPath => "PATH",
             Self::Directory => "DIR",
+            Self::FilePath => "PATH",
             Self::Addresses => "ADDRESS",
             Self::Workers => "auto|N|CPUS",
             Self::SaveRules => "SECONDS CHANGES",
             Self::OutputLimits => "CLASS HARD SOFT SECONDS",
             Self::Percentiles => "PERCENTILE",
             Self::Events => "LETTERS",
+            Self::Users => "NAME RULES",
         }
     }
 

@@ -143,6 +143,9 @@ fn unfulfillable(loaded: &Loaded) -> Vec<Problem> {
         );
         found.push(("task-run", message));
     }
+    if !settings.aclfile.as_os_str().is_empty() && !settings.user.0.is_empty() {
+        found.push(("user", "there is an aclfile as well; define users in one place, there or here".to_owned()));
+    }
     if settings.bind.0.is_empty() && settings.unixsocket.as_os_str().is_empty() {
         found.push(("bind", "there is nothing to listen on; give an address or a unixsocket".to_owned()));
     }

@@ -36,6 +36,7 @@ mod rewrite;
 mod row;
 mod settings;
 mod source;
+mod users;
 mod value;
 
 pub use address::{Address, Addresses};
@@ -49,7 +50,8 @@ pub use report::markdown;
 pub use rewrite::rewrite;
 pub use row::{Change, Group, Setting};
 pub use settings::{SETTINGS, Settings};
+pub use users::Users;
 pub use value::{
-    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, Quantity, Refusal, Share,
-    TaskRun,
+    Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, PubsubDefault, Quantity,
+    Refusal, Share, TaskRun,
 };

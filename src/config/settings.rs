@@ -8,8 +8,9 @@ use super::compound::{OutputLimits, Percentiles, SaveRules, Workers};
 use super::events::Events;
 use super::kind::{I64_MAX, Kind};
 use super::row::settings;
+use super::users::Users;
 use super::value::{Access, AppendFsync, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy};
-use super::value::{Mode, Quantity, Share, TaskRun};
+use super::value::{Mode, PubsubDefault, Quantity, Share, TaskRun};
 
 /// The greatest value of Redis's 32-bit settings.
 const I32_MAX: i64 = i32::MAX as i64;
@@ -159,6 +160,16 @@ settings! {
     Security {
         /// Password that clients must give; nothing for none.
         requirepass: String = "", Kind::Text { max: 512 }, secret;
+        /// Milliseconds that the reply to a wrong password is held back, without any other client noticing.
+        auth_failure_delay: u32 = "100", Kind::Integer { min: 0, max: 60_000 };
+        /// File of users (`ACL LOAD`, `ACL SAVE`); nothing for none.
+        aclfile: PathBuf = "", Kind::FilePath, fixed;
+        /// Users, where there is no `aclfile`. CONFIG REWRITE writes those that there are then. Not shown by CONFIG GET.
+        user: Users = "", Kind::Users, fixed, secret;
+        /// Whether new users may use all channels.
+        acl_pubsub_default: PubsubDefault = "resetchannels", Kind::Choice(PubsubDefault::WORDS);
+        /// Refusals that ACL LOG holds.
+        acllog_max_len: u64 = "128", ANY_COUNT;
         /// Who may use DEBUG.
         enable_debug_command: Access = "local", Kind::Choice(Access::WORDS), fixed;
         /// Who may change the protected settings by CONFIG SET.

@@ -210,6 +210,7 @@ fn list(setting: &Setting, items: &DeArray<'_>) -> Result<String, &'static str> 
     Ok(match (setting.kind, words.as_slice()) {
         (Kind::Workers, [cpu]) if !cpu.contains('-') => format!("{cpu}-{cpu}"),
         (Kind::Workers, _) => words.join(","),
+        (Kind::Users, _) => words.join("\n"),
         _ => words.join(" "),
     })
 }

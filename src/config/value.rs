@@ -266,6 +266,16 @@ impl Access {
     }
 }
 
+choice! {
+    /// Whether new users may use all channels.
+    PubsubDefault {
+        /// They may.
+        AllChannels = "allchannels",
+        /// They may use none.
+        ResetChannels = "resetchannels",
+    }
+}
+
 /// Where a client is connected from, as `enable-debug-command` and `enable-protected-configs` tell clients apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {

@@ -60,6 +60,11 @@ impl LongDouble {
         (is_zero || magnitude.mantissa != 0).then_some(Self { negative, magnitude: Some(magnitude) })
     }
 
+    /// Whether it is infinite.
+    pub fn is_infinite(&self) -> bool {
+        self.magnitude.is_none()
+    }
+
     /// The sum. `None` if it is infinite or NaN, which Redis refuses with `increment would produce
     /// NaN or Infinity`.
     pub fn checked_add(self, other: Self) -> Option<Self> {

@@ -73,7 +73,7 @@ pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: Strin
 
 fn admit_tcp(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr, own: Option<SocketAddr>) {
     let settings = hub.node.config.current();
-    if settings.protected_mode && settings.requirepass.is_empty() && !is_loopback(peer.ip()) {
+    if settings.protected_mode && !is_loopback(peer.ip()) && hub.node.acl.default_user().has_no_password() {
         refuse(hub, &stream, DENIED);
         return;
     }
@@ -108,7 +108,7 @@ fn admit<S: super::connection::Stream>(hub: &Rc<Hub>, stream: S, arrival: Arriva
         return;
     };
     telemetry::add(&hub.counters.connections, 1);
-    let client = Client::new(info.clone(), settings.requirepass.is_empty());
+    let client = Client::new(info.clone(), &hub.node.acl);
     let stay = hub.admit(info.clone());
     let mut connection = Connection::new(stream, hub.clone(), client, stay);
     // The task borrows the connection where it lies: an async function that took it would reserve its space twice.

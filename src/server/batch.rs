@@ -38,6 +38,8 @@ pub(super) enum Next {
     Busy,
     /// Go on when the command that waits was answered.
     Wait,
+    /// Send the replies only after so many milliseconds, then go on.
+    Late(u32),
     /// Close the connection.
     Close,
 }
@@ -155,7 +157,7 @@ impl Batch {
             let consumed = match self.postponed.take() {
                 Some(consumed) => consumed,
                 None => {
-                    limits.unauthenticated = !self.client.authenticated;
+                    limits.unauthenticated = !self.client.login.is_admitted();
                     match self.parser.step(&self.buffer[self.start..], &limits) {
                         Ok(Step::Request { consumed }) => consumed,
                         Ok(Step::Empty { consumed }) => {
@@ -191,6 +193,9 @@ impl Batch {
             self.outside = 0;
             if outcome == Outcome::Waits {
                 return Next::Wait;
+            }
+            if outcome == Outcome::Late {
+                return Next::Late(std::mem::take(&mut self.client.penalty_ms));
             }
             if self.client.close_after_reply {
                 return Next::Close;

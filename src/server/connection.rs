@@ -138,6 +138,10 @@ impl<S: Stream> Connection<S> {
         loop {
             let mut out = self.hub.buffers.take();
             let next = self.batch.execute(&self.hub, &mut out);
+            if let Next::Late(ms) = next {
+                // Only this connection waits. If it is killed meanwhile, sending fails.
+                monoio::time::sleep(Duration::from_millis(ms.into())).await;
+            }
             self.sender.send(out).await?;
             if self.batch.client.info.mailbox.is_rung() {
                 self.sender.deliver().await?;
@@ -147,7 +151,7 @@ impl<S: Stream> Connection<S> {
                 Next::Receive => break,
                 Next::ReceiveBig => self.receive_big().await?,
                 Next::Wait => self.wait().await?,
-                Next::Continue => {
+                Next::Continue | Next::Late(_) => {
                     self.hasty += 1;
                     self.take_turns().await;
                 }

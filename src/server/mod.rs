@@ -24,7 +24,7 @@ mod wait;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use crate::command::{Facts, Node};
+use crate::command::{Facts, Node, load_users};
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use drain::Event;
@@ -60,8 +60,10 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         executable: std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
     };
     let shards = shards(&settings);
+    let node = Node::new(Handle::new(settings), places.cpus.len(), shards, facts);
+    load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
-    let node: &'static Node = Box::leak(Box::new(Node::new(Handle::new(settings), places.cpus.len(), shards, facts)));
+    let node: &'static Node = Box::leak(Box::new(node));
     let requested = events.clone();
     node.shutdown.on_request(move || {
         let _ = requested.send(Event::Requested);

@@ -60,7 +60,7 @@ fn connect(hub: &Rc<Hub>, first_words: &[u8]) -> UnixStream {
     let info = hub.node.registry.register(arrival, usize::MAX).unwrap();
     let stream = monoio::net::UnixStream::from_std(server).unwrap();
     let stay = hub.admit(info.clone());
-    let mut connection = Connection::new(stream, hub.clone(), Client::new(info, true), stay);
+    let mut connection = Connection::new(stream, hub.clone(), Client::new(info, &hub.node.acl), stay);
     task::spawn(async move { connection.serve().await }, || "a test's client".to_owned());
     client
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::protocol::Version;
+use crate::security::{Acl, Login};
 
 /// Whether replies reach the client (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +50,10 @@ pub struct Client {
     pub version: Version,
     /// The selected database.
     pub database: usize,
-    /// Whether commands are allowed: no password is needed, or it was given.
-    pub authenticated: bool,
+    /// Who it is, and whether its commands need to be checked.
+    pub login: Login,
+    /// Milliseconds that the replies so far are to be held back, for a wrong password.
+    pub penalty_ms: u32,
     /// Whether replies are sent.
     pub reply_mode: ReplyMode,
     /// Close the connection when what is in the output buffer was sent.
@@ -73,11 +76,14 @@ pub struct Client {
 
 impl Client {
     /// A client that has just connected.
-    pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Self {
+    pub fn new(info: Arc<ClientInfo>, acl: &Acl) -> Self {
+        let login = Login::new(acl);
+        info.set_user(login.user());
         Client {
             version: Version::Resp2,
             database: 0,
-            authenticated,
+            login,
+            penalty_ms: 0,
             reply_mode: ReplyMode::On,
             close_after_reply: false,
             no_touch: false,
@@ -91,8 +97,9 @@ impl Client {
     }
 
     /// Puts the session into the state of a new connection (`RESET`).
-    pub fn reset(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
+    pub fn reset(&mut self, acl: &Acl) {
+        self.login = Login::new(acl);
+        self.info.set_user(self.login.user());
         self.transaction = None;
         self.reply_mode = ReplyMode::On;
         self.select(0);
@@ -100,6 +107,13 @@ impl Client {
         self.set_no_touch(false);
         self.info.no_evict.store(false, Relaxed);
         self.info.set_names(|names| names.name.clear());
+    }
+
+    /// Becomes the user of this name if the password is right; else stays who it was.
+    pub fn authenticate(&mut self, acl: &Acl, name: &[u8], password: &[u8]) -> bool {
+        let right = self.login.authenticate(acl, name, password);
+        self.info.set_user(self.login.user());
+        right
     }
 
     /// Sets whether its commands leave the access clock of keys alone.

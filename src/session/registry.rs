@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::mailbox::Mailbox;
 use crate::protocol::Version;
+use crate::security::User;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,7 @@ pub struct ClientInfo {
     /// What others send to it.
     pub mailbox: Mailbox,
     names: Mutex<Names>,
+    user: Mutex<Option<Arc<User>>>,
 }
 
 /// What a client said of itself.
@@ -86,6 +88,15 @@ impl ClientInfo {
     /// Changes what the client said of itself.
     pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
         change(&mut self.names.lock());
+    }
+
+    /// The user, as it was when the client logged in; `None` before the client is served.
+    pub fn user(&self) -> Option<Arc<User>> {
+        self.user.lock().clone()
+    }
+
+    pub(super) fn set_user(&self, user: &Arc<User>) {
+        *self.user.lock() = Some(user.clone());
     }
 
     /// The selected database.
@@ -209,6 +220,7 @@ impl Registry {
             subscriptions: Default::default(),
             mailbox: Mailbox::default(),
             names: Mutex::default(),
+            user: Mutex::default(),
         });
         self.workers[arrival.worker].lock().insert(info.id, info.clone());
         Some(info)

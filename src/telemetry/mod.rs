@@ -39,6 +39,14 @@ pub struct Counters {
     pub query_buffer_closed: AtomicU64,
     /// Clients closed because their output buffer passed its limit.
     pub output_buffer_closed: AtomicU64,
+    /// Wrong names and passwords.
+    pub denied_logins: AtomicU64,
+    /// Commands that their users may not call.
+    pub denied_commands: AtomicU64,
+    /// Commands refused for one of their keys.
+    pub denied_keys: AtomicU64,
+    /// Commands refused for one of their channels.
+    pub denied_channels: AtomicU64,
 }
 
 /// Adds to a counter that only this thread writes: a plain load and store, no locked instruction.
@@ -127,6 +135,11 @@ impl Stats {
                 errors,
                 query_buffer_closed,
                 output_buffer_closed,
+                // As in Redis, what was refused stays on record.
+                denied_logins: _,
+                denied_commands: _,
+                denied_keys: _,
+                denied_channels: _,
             } = worker;
             for counter in [
                 commands,

@@ -155,6 +155,8 @@ COMMANDS = [
 MODULES = {name: importlib.import_module(f"generators.{name}") for _, name, _ in pkgutil.iter_modules(generators.__path__)}
 FAMILIES = {name: module.commands(rng) for name, module in MODULES.items()}
 COMMANDS = FAMILIES[sys.argv[5]] if len(sys.argv) > 5 else COMMANDS + [one for family in FAMILIES.values() for one in family]
+# What only newer servers know: `newer(rng)`, for those that have the command `NEWER`.
+ADVANCED = [(module.NEWER, module.newer(rng)) for module in MODULES.values() if hasattr(module, "newer")]
 
 
 def same(words, theirs, ours) -> bool:
@@ -186,6 +188,9 @@ try:
             break
         except OSError:
             time.sleep(0.05)
+    for name, advanced in ADVANCED:
+        if Connection(theirs_port)("COMMAND", "INFO", name) not in ([None], None):
+            COMMANDS = COMMANDS + advanced
     for protocol in (2, 3):
         theirs, ours = Connection(theirs_port), Connection(ours_port)
         for connection in (theirs, ours):

@@ -133,7 +133,7 @@ fn changes_and_events_are_those_of_redis() {
     let keyspace = &rig.worker.node.keyspace;
     keyspace.listen_to_all(true);
     for (request, changes, events) in [
-        ("RPUSH l a b c", 3, "rpush l"),
+        ("RPUSH l a b c", 3, "new l,rpush l"),
         ("LPUSH l d e", 2, "lpush l"),
         ("LPUSHX none d e", 0, ""),
         ("LINSERT l AFTER a x", 1, "linsert l"),
@@ -146,19 +146,22 @@ fn changes_and_events_are_those_of_redis() {
         ("LPOP none", 0, ""),
         ("LPOP l 0", 0, ""),
         ("LPOP l", 1, "lpop l"),
-        ("LMOVE l m LEFT RIGHT", 1, "rpush m,lpop l,del l"),
+        ("LMOVE l m LEFT RIGHT", 1, "new m,rpush m,lpop l,del l"),
         ("LMOVE m m LEFT RIGHT", 1, "rpush m,lpop m"),
-        ("RPUSH l a b c", 3, "rpush l"),
+        ("RPUSH l a b c", 3, "new l,rpush l"),
         ("RPOP l 2", 2, "rpop l"),
         ("LMPOP 2 none l RIGHT COUNT 5", 1, "rpop l,del l"),
-        ("RPUSH l a a", 2, "rpush l"),
+        ("RPUSH l a a", 2, "new l,rpush l"),
         ("LREM l 2 a", 2, "lrem l,del l"),
-        ("RPUSH l a", 1, "rpush l"),
+        ("RPUSH l a", 1, "new l,rpush l"),
         ("LTRIM l 1 0", 1, "ltrim l,del l"),
-        ("RPUSH l 2 1", 2, "rpush l"),
-        ("SORT l STORE d", 2, "sortstore d"),
-        ("SORT none STORE d", 1, "del d"),
-        ("SORT none STORE d", 0, ""),
+        ("RPUSH l 2 1", 2, "new l,rpush l"),
+        ("SORT l STORE d", 2, "new d,sortstore d"),
+        ("SORT none STORE d", 1, "keymiss none,del d"),
+        ("SORT none STORE d", 0, "keymiss none"),
+        ("LPOP none 0", 0, ""),
+        ("RPOP none 3", 0, ""),
+        ("LMOVE none d LEFT LEFT", 0, ""),
     ] {
         let before = keyspace.changes();
         let frame: crate::protocol::Frame = request.split(' ').map(str::as_bytes).collect();

@@ -1,0 +1,7 @@
+//! Who may do what: users, their passwords, and their rights.
+
+pub mod acl;
+mod secret;
+
+pub use acl::{Acl, Login, User};
+pub use secret::{Digest, random_hex};
