@@ -12,8 +12,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("host", &["config"]),
     ("store", &["protocol", "value"]),
+    ("persist", &["protocol", "value", "store"]),
     ("session", &["protocol", "store", "telemetry"]),
-    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "session"]),
+    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "persist", "session"]),
     ("server", &["protocol", "config", "telemetry", "host", "store", "session", "command"]),
 ];
 

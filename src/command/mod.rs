@@ -13,6 +13,7 @@ mod database;
 mod debug;
 mod dispatch;
 mod docs;
+mod dump;
 mod error;
 mod expire;
 mod help;

@@ -17,6 +17,7 @@ const FAMILIES: &[&[Command]] = &[
     super::counter::COMMANDS,
     super::database::COMMANDS,
     super::debug::COMMANDS,
+    super::dump::COMMANDS,
     super::expire::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
