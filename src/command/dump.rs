@@ -1,6 +1,6 @@
 //! Values as bytes that another server, or this one later, makes the same value of.
 
-use super::{Access, Categories, Command, Context, Error, Flags, KeySpec};
+use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec};
 use crate::config::Settings;
 use crate::persist::rdb::{Bounds, Encoder, payload};
 use crate::protocol::{Args, number};
@@ -32,6 +32,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("restore-asking", -4, restore)
         .flags(Flags::WRITE.and(Flags::DENYOOM).and(Flags::ASKING))
         .keys(RESTORED)
+        .group(Group::Server)
         .categories(Categories::KEYSPACE.and(Categories::DANGEROUS))
         .since("3.0.0")
         .complexity("As that of RESTORE.")

@@ -37,7 +37,8 @@ impl IntSet {
     pub fn from_bytes(width: usize, bytes: Vec<u8>) -> Option<Self> {
         let width = u8::try_from(width).ok().filter(|width| [2, 4, 8].contains(width))?;
         let set = IntSet { bytes, width };
-        let sound = set.bytes.len() % set.width() == 0 && set.iter().zip(set.iter().skip(1)).all(|(a, b)| a < b);
+        let sound =
+            set.bytes.len().is_multiple_of(set.width()) && set.iter().zip(set.iter().skip(1)).all(|(a, b)| a < b);
         sound.then_some(set)
     }
 

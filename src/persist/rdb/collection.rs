@@ -157,7 +157,7 @@ impl<R: BufRead> Input<R> {
             kind::HASH_LISTPACK => self.filled(listpack::read)?,
             _ => return self.fields(|_| Ok(None), |_| Ok(None)),
         };
-        if packed.len() % 2 != 0 {
+        if !packed.len().is_multiple_of(2) {
             return Err(UNPAIRED);
         }
         Hash::of_packed(packed, self.bounds.hash)?.map(Object::Hash).ok_or(DUPLICATE)

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn however_bytes_are_cut_the_sum_is_the_same() {
-        let bytes: Vec<u8> = (0..1000u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1000u32).map(|n| ((n * n) >> 3) as u8).collect();
         let whole = update(0, &bytes);
         for cut in [0, 1, 7, 8, 9, 500, 999, 1000] {
             assert_eq!(update(update(0, &bytes[..cut]), &bytes[cut..]), whole, "{cut}");

@@ -84,7 +84,7 @@ impl Hash {
     /// A hash of names and values by turns, as a table if they are too many; their lengths are not looked at. `None` if a
     /// name is there twice or a value is missing. O(n).
     pub fn of_packed(fields: Packed, limits: Limits) -> Result<Option<Self>, Full> {
-        if fields.len() % 2 != 0 || !fields.is_distinct(2) {
+        if !fields.len().is_multiple_of(2) || !fields.is_distinct(2) {
             return Ok(None);
         }
         let mut hash = Hash(Form::Plain(Plain::of(fields)));

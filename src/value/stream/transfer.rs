@@ -57,7 +57,7 @@ impl Loading {
     /// Appends an entry of other fields: field, value, field, value … False if one is missing, or the ID is not above the
     /// last one's.
     pub fn push(&mut self, id: StreamId, pairs: &[Item<'_>]) -> bool {
-        pairs.len() % 2 == 0 && self.note(id) && {
+        pairs.len().is_multiple_of(2) && self.note(id) && {
             self.node.push_entry(id, false, pairs.iter().map(|element| &**element));
             true
         }
@@ -114,8 +114,8 @@ mod tests {
         texts.iter().map(|text| Item::text(text.as_bytes())).collect()
     }
 
-    fn listed(stream: &Stream) -> Vec<(StreamId, Vec<(Vec<u8>, Vec<u8>)>)> {
-        let pairs = |fields: Fields<'_>| fields.map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
+    fn listed(stream: &Stream) -> Vec<(StreamId, Vec<[Vec<u8>; 2]>)> {
+        let pairs = |fields: Fields<'_>| fields.map(|(field, value)| [field.to_vec(), value.to_vec()]).collect();
         stream.range(StreamId::MIN, StreamId::MAX).map(|record| (record.id, pairs(record.fields))).collect()
     }
 
