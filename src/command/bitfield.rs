@@ -5,7 +5,7 @@ use super::string::{GROWING, READ_ONE};
 use super::string_value::{edit, grow, string_of};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::{Args, Reply, number};
-use crate::store::Record;
+use crate::store::{Event, Record};
 
 const CHANGED: &[KeySpec] =
     &[KeySpec::at(1, Access::RW.and(Access::ACCESS).and(Access::UPDATE).and(Access::VARIABLE_FLAGS))];
@@ -264,7 +264,7 @@ fn bitfield(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if is_changed {
-        store.count_changes(1);
+        store.changed(args.get(1), Event::string("setbit"));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::string::{CHANGE_ONE, GROWING, READ_ONE};
 use super::string_value::{edit, grow, is_reversed, span, string_of};
 use super::{Command, Context, Error, Flags, Group};
 use crate::protocol::{Args, number};
-use crate::store::Record;
+use crate::store::{Event, Record};
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] =
@@ -84,7 +84,7 @@ fn setbit(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if is_changed {
-        cx.store.count_changes(1);
+        cx.store.changed(args.get(1), Event::string("setbit"));
     }
     cx.reply.integer(old.into());
     Ok(())

@@ -4,7 +4,7 @@ use super::string::GROWING;
 use super::string_value::string_of;
 use super::{Access, Command, Context, Error, Group, KeySpec};
 use crate::protocol::Args;
-use crate::store::{Record, Ttl};
+use crate::store::{Event, Record, Ttl};
 
 const KEYS: &[KeySpec] =
     &[KeySpec::at(2, Access::OW.and(Access::UPDATE)), KeySpec::range(3, -1, 1, Access::RO.and(Access::ACCESS))];
@@ -89,7 +89,7 @@ fn bitop(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         true
     };
     if is_changed {
-        cx.store.count_changes(1);
+        cx.store.changed(target, if len == 0 { Event::DEL } else { Event::string("set") });
     }
     cx.reply.count(len);
     Ok(())

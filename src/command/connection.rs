@@ -24,10 +24,12 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
     row("ping", -1, ping).flags(Flags::FAST).tips(ALL_SHARDS).doc("Tells whether the server responds.", "[message]"),
     row("quit", -1, quit)
+        .immediate()
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .replaced_by("just closing the connection", "7.2.0")
         .doc("Closes the connection after its replies.", ""),
     row("reset", 1, reset)
+        .immediate()
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .since("6.2.0")
         .doc("Puts the connection into the state of a new one.", ""),
@@ -42,6 +44,11 @@ const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
 
 fn ping(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     match args.len() {
+        1 | 2 if cx.client.subscriptions.is_any() && !cx.reply.is_resp3() => {
+            cx.reply.array(2);
+            cx.reply.bulk(b"pong");
+            cx.reply.bulk(args.nth(1).unwrap_or_default());
+        }
         1 => cx.reply.simple("PONG"),
         2 => cx.reply.bulk(args.get(1)),
         _ => return Err(cx.arity_error()),
@@ -192,6 +199,7 @@ fn quit(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 
 fn reset(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     let authenticated = cx.settings().requirepass.is_empty();
+    super::block::farewell(cx.node, cx.client);
     cx.client.reset(authenticated);
     cx.reply.set_version(cx.client.version);
     cx.reply.simple("RESET");

@@ -1,14 +1,14 @@
 //! What a command sees: its client, its reply, the store, and the server that it is part of.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
 use crate::config::{self, Settings};
 use crate::protocol::Reply;
-use crate::session::{Client, Registry};
+use crate::session::{Channels, Client, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
 use crate::telemetry::{Counters, Stats};
 
@@ -20,6 +20,12 @@ pub struct Node {
     pub keyspace: Keyspace,
     /// The clients.
     pub registry: Registry,
+    /// Who listens to which channel.
+    pub channels: Channels,
+    /// Whether keyspace events are published.
+    notifies: AtomicBool,
+    /// The clients that wait for keys.
+    pub waiters: Waiters,
     /// The counters.
     pub stats: Stats,
     /// When the server started.
@@ -83,6 +89,9 @@ impl Node {
             config,
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
+            channels: Channels::default(),
+            notifies: AtomicBool::new(false),
+            waiters: Waiters::default(),
             stats: Stats::new(workers),
             started: Instant::now(),
             run_id: random_hex(40),
@@ -91,7 +100,16 @@ impl Node {
         };
         let used = super::memory::Usage::read().used();
         node.stats.memory.startup.store(used, Ordering::Relaxed);
+        node.listen_for(&node.config.current());
         node
+    }
+
+    /// Listens to changes of all keys for as long as their events are published.
+    fn listen_for(&self, settings: &Settings) {
+        let wants = settings.notify_keyspace_events.0 != 0;
+        if self.notifies.swap(wants, Ordering::SeqCst) != wants {
+            self.keyspace.listen_to_all(wants);
+        }
     }
 
     /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
@@ -130,6 +148,8 @@ pub struct Worker {
     /// Milliseconds of Unix time as of the batch at hand.
     pub now_ms: u64,
     random: Cell<u64>,
+    /// Keys that clients wait for and that could not be served yet, because another worker owned them.
+    pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
 }
 
 impl Worker {
@@ -144,6 +164,7 @@ impl Worker {
             settings: node.config.current(),
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
+            unserved: RefCell::default(),
         }
     }
 
@@ -166,6 +187,7 @@ impl Worker {
         if generation != self.generation {
             self.generation = generation;
             self.settings = self.node.config.current();
+            self.node.listen_for(&self.settings);
         }
     }
 

@@ -5,7 +5,7 @@ use super::string_value::{StringValue, string_of};
 use super::{Command, Context, Error, Flags, Group};
 use crate::protocol::extended::LongDouble;
 use crate::protocol::{Args, number};
-use crate::store::Ttl;
+use crate::store::{Event, Ttl};
 
 const FLAGS: Flags = GROWING.and(Flags::FAST);
 
@@ -66,7 +66,7 @@ fn add(cx: &mut Context<'_>, key: &[u8], by: i64) -> Result<(), Error> {
         entry.set_integer(sum, Ttl::Keep);
         Ok::<_, Error>(sum)
     })?;
-    cx.store.count_changes(1);
+    cx.store.changed(key, Event::string("incrby"));
     cx.reply.integer(sum);
     Ok(())
 }
@@ -85,7 +85,7 @@ fn incrbyfloat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         cx.reply.bulk(&text);
         Ok::<_, Error>(())
     })?;
-    store.count_changes(1);
+    store.changed(args.get(1), Event::string("incrbyfloat"));
     Ok(())
 }
 

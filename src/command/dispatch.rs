@@ -7,8 +7,8 @@ use super::error::Error;
 use super::keyspec::{Access, Begin, Find};
 use super::row::{Command, Flags};
 use super::table::{self, Handle};
-use crate::protocol::{Args, Reply};
-use crate::session::{Client, ReplyMode};
+use crate::protocol::{Args, Reply, Version};
+use crate::session::{Client, ReplyMode, Transaction};
 use crate::store::{Held, Store};
 use crate::telemetry;
 
@@ -18,6 +18,8 @@ use crate::telemetry;
 pub enum Outcome {
     /// It was answered.
     Done,
+    /// It waits, and is answered later: `client.waiter` tells how.
+    Waits,
     /// Another worker owns what it needs: nothing happened; serve others and run it again.
     Busy,
 }
@@ -30,35 +32,93 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         check(client, handle.command(), args).map_err(|error| match error {
             Refusal::Arity => Error::arity(handle.full_name()),
             Refusal::Unauthenticated => Error::NO_AUTH,
+            Refusal::InTransaction => Error::NOT_IN_MULTI,
+            Refusal::Subscribed => subscribed(handle),
         })?;
-        run(worker, client, handle, args, out)
+        Ok(handle)
     });
+    let result = match (&mut client.transaction, result) {
+        (None, Ok(handle)) => perform(worker, client, handle, args, out),
+        (Some(transaction), Ok(handle)) if !handle.command().immediate => {
+            enqueue(worker, transaction, args, Reply::new(out, client.version))
+        }
+        (Some(_), Ok(handle)) => perform(worker, client, handle, args, out),
+        (None, Err(error)) => Err(error),
+        (Some(transaction), Err(error)) => {
+            transaction.is_aborted = true;
+            Err(error)
+        }
+    };
+    if worker.local.has_changes() {
+        super::react::react(worker);
+    }
     if let Err(error) = result {
         out.truncate(start);
-        let text: &[u8] = match &error {
-            Error::Reply(text) => text.as_bytes(),
-            Error::Quoting(text) => text,
+        match error {
             Error::Busy => return Outcome::Busy,
-        };
-        // What counts is the code, which is the first word.
-        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
-        worker.node.stats.count_error(worker.number(), std::str::from_utf8(code).unwrap_or("ERR"));
-        Reply::new(out, client.version).error(text);
+            Error::Waits => {
+                telemetry::add(&worker.counters().commands, 1);
+                return Outcome::Waits;
+            }
+            error => report(worker, client.version, &error, out),
+        }
     }
     telemetry::add(&worker.counters().commands, 1);
-    if client.reply_mode != ReplyMode::On {
-        mute(client, out, start);
-    }
+    mute(client, out, start);
     Outcome::Done
 }
 
-fn run(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+/// Appends the reply that an error is, and counts it.
+#[cold]
+pub(super) fn report(worker: &Worker, version: Version, error: &Error, out: &mut Vec<u8>) {
+    let text: &[u8] = match error {
+        Error::Reply(text) => text.as_bytes(),
+        Error::Quoting(text) => text,
+        Error::Busy | Error::Waits => b"ERR the keys are in use, try again",
+    };
+    // What counts is the code, which is the first word.
+    let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+    worker.node.stats.count_error(worker.number(), std::str::from_utf8(code).unwrap_or("ERR"));
+    Reply::new(out, version).error(text);
+}
+
+#[cold]
+fn enqueue(worker: &Worker, transaction: &mut Transaction, args: Args<'_>, mut reply: Reply<'_>) -> Result<(), Error> {
+    let limit = worker.settings.client_query_buffer_limit;
+    super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
+    reply.simple("QUEUED");
+    Ok(())
+}
+
+/// Enters what a command needs and runs it. The caller has checked that the client may.
+#[inline]
+pub(super) fn perform(
+    worker: &Worker,
+    client: &mut Client,
+    handle: Handle,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let command = handle.command();
     let _held = enter(worker, command, args)?;
     let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
     (command.run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
+}
+
+/// Attempts at something that another worker is in the way of, before that is given up for the moment: some microseconds.
+const ATTEMPTS: u32 = 64;
+
+/// Tries for a few microseconds.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(Error::Busy) => std::hint::spin_loop(),
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 /// The command that a request names.
@@ -74,6 +134,8 @@ pub fn find(args: Args<'_>) -> Result<Handle, Error> {
 enum Refusal {
     Arity,
     Unauthenticated,
+    InTransaction,
+    Subscribed,
 }
 
 #[inline]
@@ -84,7 +146,28 @@ fn check(client: &Client, command: &Command, args: Args<'_>) -> Result<(), Refus
     if !client.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(Refusal::Unauthenticated);
     }
+    if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
+        return Err(Refusal::InTransaction);
+    }
+    if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
+        return Err(Refusal::Subscribed);
+    }
     Ok(())
+}
+
+/// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.
+#[cold]
+fn suits_subscriber(command: &Command) -> bool {
+    let listens = command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT);
+    listens || matches!(command.name, "ping" | "quit" | "reset")
+}
+
+#[cold]
+fn subscribed(handle: Handle) -> Error {
+    Error::new(format!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        handle.full_name()
+    ))
 }
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
@@ -105,6 +188,9 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
 
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
+    if goes_everywhere(command, args) {
+        return Ok(Some(keyspace.enter_all(&worker.local)?));
+    }
     let mut keys = 0;
     let mut first = 0;
     let _ = each_key(command, args, |index| {
@@ -122,6 +208,12 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     }
 }
 
+/// Whether a call may go to keys that its arguments do not name, so that it has to enter the whole keyspace. What runs
+/// several commands in one entry has to ask it for each of them.
+pub fn goes_everywhere(command: &Command, args: Args<'_>) -> bool {
+    command.keys.iter().any(|spec| spec.is_everywhere(args))
+}
+
 /// Gives the index of every key to `visit`; `Break` where the arguments do not fit the specification, which the command
 /// itself then reports.
 pub fn each_key(command: &Command, args: Args<'_>, mut visit: impl FnMut(usize)) -> ControlFlow<()> {
@@ -134,8 +226,15 @@ pub fn each_key(command: &Command, args: Args<'_>, mut visit: impl FnMut(usize))
 }
 
 /// Takes the reply back where the client wants none.
+#[inline]
+pub(super) fn mute(client: &mut Client, out: &mut Vec<u8>, start: usize) {
+    if client.reply_mode != ReplyMode::On {
+        silence(client, out, start);
+    }
+}
+
 #[cold]
-fn mute(client: &mut Client, out: &mut Vec<u8>, start: usize) {
+fn silence(client: &mut Client, out: &mut Vec<u8>, start: usize) {
     match client.reply_mode {
         ReplyMode::On => (),
         ReplyMode::Off => out.truncate(start),

@@ -11,6 +11,8 @@ pub enum Error {
     Reply(Cow<'static, str>),
     /// A reply that repeats a client's words, which need not be text.
     Quoting(Box<[u8]>),
+    /// There is nothing yet: the client waits, and gets its reply later.
+    Waits,
     /// Another worker owns what the command needs: nothing happened, and it is to be run again.
     Busy,
 }
@@ -69,6 +71,28 @@ texts! {
     LCS_LIMIT = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     /// LCS whose table does not fit into memory.
     LCS_MEMORY = "ERR Insufficient memory, failed allocating transient memory for LCS";
+    /// A unit of length that there is not.
+    GEO_UNIT = "ERR unsupported unit provided. please use M, KM, FT, MI";
+    /// A search around a member that is not there.
+    GEO_MEMBER = "ERR could not decode requested zset member";
+    /// A search for no result.
+    GEO_COUNT = "ERR COUNT must be > 0";
+    /// A search for any results without saying how many.
+    GEO_ANY = "ERR the ANY argument requires COUNT argument";
+    /// A radius that is no number.
+    GEO_RADIUS = "ERR need numeric radius";
+    /// A radius below zero.
+    GEO_RADIUS_NEGATIVE = "ERR radius cannot be negative";
+    /// A width that is no number.
+    GEO_WIDTH = "ERR need numeric width";
+    /// A height that is no number.
+    GEO_HEIGHT = "ERR need numeric height";
+    /// A box with a side below zero.
+    GEO_BOX_NEGATIVE = "ERR height or width cannot be negative";
+    /// GEORADIUS that would both store and tell details.
+    GEO_STORE = "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+    /// GEOSEARCHSTORE with details, which it has nobody to tell.
+    GEO_SEARCH_STORE = "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
     /// An index before the start.
     OFFSET_RANGE = "ERR offset is out of range";
     /// A number out of the range of what it counts.
@@ -91,6 +115,28 @@ texts! {
     SAME_OBJECT = "ERR source and destination objects are the same";
     /// SCAN's cursor.
     CURSOR = "ERR invalid cursor";
+    /// MULTI within MULTI.
+    MULTI_NESTED = "ERR MULTI calls can not be nested";
+    /// EXEC without MULTI.
+    EXEC_ALONE = "ERR EXEC without MULTI";
+    /// DISCARD without MULTI.
+    DISCARD_ALONE = "ERR DISCARD without MULTI";
+    /// WATCH within MULTI.
+    WATCH_IN_MULTI = "ERR WATCH inside MULTI is not allowed";
+    /// EXEC after a command was refused.
+    EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    /// A queue that takes too much memory.
+    TRANSACTION_TOO_LONG = "ERR the transaction is longer than client-query-buffer-limit";
+    /// A command that a transaction may not hold.
+    NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
+    /// A wait of a number of seconds that is none.
+    TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
+    /// A wait of a number of milliseconds that is none.
+    TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range";
+    /// A wait into the past.
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    /// A wait beyond the end of time.
+    TIMEOUT_RANGE = "ERR timeout is out of range";
     /// A command before authentication.
     NO_AUTH = "NOAUTH Authentication required.";
     /// AUTH with a wrong password.

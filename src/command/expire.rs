@@ -2,7 +2,7 @@
 
 use super::{Access, Command, Context, Error, Flags, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::Record;
+use crate::store::{Event, Record};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, Access::RO.and(Access::ACCESS))];
 const CHANGE: &[KeySpec] = &[KeySpec::at(1, Access::RW.and(Access::UPDATE))];
@@ -121,7 +121,8 @@ fn set_expiry(cx: &mut Context<'_>, args: Args<'_>, unit: i64, base: u64) -> Res
         true
     });
     if changed {
-        cx.store.count_changes(1);
+        let event = if future.is_some() { Event::generic("expire") } else { Event::DEL };
+        cx.store.changed(args.get(1), event);
     }
     cx.reply.integer(changed.into());
     Ok(())
@@ -167,7 +168,7 @@ fn persist(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         volatile
     });
     if changed {
-        cx.store.count_changes(1);
+        cx.store.changed(args.get(1), Event::generic("persist"));
     }
     cx.reply.integer(changed.into());
     Ok(())

@@ -229,7 +229,15 @@ fn write_info(reply: &mut Reply<'_>, handle: Handle) {
 }
 
 fn write_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
-    reply.map(3);
+    let note = match spec.begin {
+        Begin::Sought(_, note) | Begin::Derived(_, note) => Some(note),
+        Begin::Index(_) | Begin::Keyword(..) => None,
+    };
+    reply.map(if note.is_some() { 4 } else { 3 });
+    if let Some(note) = note {
+        reply.bulk(b"notes");
+        reply.bulk(note.as_bytes());
+    }
     reply.bulk(b"flags");
     write_names(reply, spec.access.names());
     reply.bulk(b"begin_search");
@@ -244,9 +252,11 @@ fn write_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             reply.bulk(word.as_bytes());
             write_number(reply, "startfrom", from.into());
         }
+        Begin::Sought(..) | Begin::Derived(..) => write_search(reply, "unknown", 0),
     }
     reply.bulk(b"find_keys");
     match spec.find {
+        _ if note.is_some() => write_search(reply, "unknown", 0),
         Find::Range { last, step, limit } => {
             write_search(reply, "range", 3);
             write_number(reply, "lastkey", last.into());

@@ -2,7 +2,7 @@
 
 use super::{Access, Command, Context, Error, Flags, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::Store;
+use crate::store::{Event, Store};
 
 const FAST_READ: Flags = Flags::READONLY.and(Flags::FAST);
 const FAST_WRITE: Flags = Flags::WRITE.and(Flags::FAST);
@@ -77,7 +77,7 @@ fn remove(cx: &mut Context<'_>, args: Args<'_>, lazily: bool) -> Result<(), Erro
     for key in args.skip(1) {
         let was_there = if lazily { cx.store.unlink(key) } else { cx.store.remove(key) };
         if was_there {
-            cx.store.count_changes(1);
+            cx.store.changed(key, Event::DEL);
             removed += 1;
         }
     }
@@ -113,16 +113,21 @@ fn kind(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn rename(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     if rename_key(cx, args, true)? {
-        cx.store.count_changes(1);
+        note_rename(cx, args);
     }
     cx.reply.ok();
     Ok(())
 }
 
+fn note_rename(cx: &Context<'_>, args: Args<'_>) {
+    cx.store.changed(args.get(1), Event::generic("rename_from"));
+    cx.store.notify(args.get(2), Event::generic("rename_to"));
+}
+
 fn renamenx(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let renamed = rename_key(cx, args, false)?;
     if renamed {
-        cx.store.count_changes(1);
+        note_rename(cx, args);
     }
     cx.reply.integer(renamed.into());
     Ok(())
@@ -164,7 +169,7 @@ fn copy(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let copied = match cx.store.update(from, |entry| entry.copy()) {
         Some(parcel) if replace || !there.exists(to) => {
             there.update(to, |entry| entry.set_parcel(parcel));
-            cx.store.count_changes(1);
+            there.changed(to, Event::generic("copy_to"));
             true
         }
         _ => false,
@@ -187,7 +192,8 @@ fn relocate(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let changed = moved.is_some();
     if let Some(parcel) = moved {
         there.update(key, |entry| entry.set_parcel(parcel));
-        cx.store.count_changes(1);
+        cx.store.changed(key, Event::generic("move_from"));
+        there.notify(key, Event::generic("move_to"));
     }
     cx.reply.integer(changed.into());
     Ok(())

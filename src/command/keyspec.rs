@@ -21,6 +21,11 @@ pub enum Begin {
     Index(usize),
     /// After this word, sought from the argument `from` on; backwards from the end if negative.
     Keyword(&'static str, i32),
+    /// Where a function finds it among the arguments; `COMMAND INFO` calls that unknown, with this note.
+    Sought(fn(Args<'_>) -> Option<usize>, &'static str),
+    /// Nowhere among the arguments, because the names derive from stored values; `COMMAND INFO` calls that unknown, with
+    /// this note. The function tells whether a call has such keys: then it enters the whole keyspace.
+    Derived(fn(Args<'_>) -> bool, &'static str),
 }
 
 /// How far keys go.
@@ -91,8 +96,31 @@ impl KeySpec {
         KeySpec { access, begin: Begin::Index(index), find: Find::Count { count: 0, first: 1, step: 1 } }
     }
 
+    /// One key, where `find` finds it.
+    pub const fn sought(find: fn(Args<'_>) -> Option<usize>, note: &'static str, access: Access) -> KeySpec {
+        let find_keys = Find::Range { last: 0, step: 1, limit: 0 };
+        KeySpec { access, begin: Begin::Sought(find, note), find: find_keys }
+    }
+
+    /// Keys whose names derive from stored values, in calls for which `holds` holds.
+    pub const fn derived(holds: fn(Args<'_>) -> bool, note: &'static str, access: Access) -> KeySpec {
+        let find_keys = Find::Range { last: 0, step: 1, limit: 0 };
+        KeySpec { access, begin: Begin::Derived(holds, note), find: find_keys }
+    }
+
+    /// Whether a call may go to any key, whatever its arguments name.
+    pub fn is_everywhere(&self, args: Args<'_>) -> bool {
+        matches!(self.begin, Begin::Derived(holds, _) if holds(args))
+    }
+
     /// Gives the index of every key among `args` to `visit`, or false where the arguments do not fit the specification.
     pub fn each(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        if let (Begin::Keyword(word, from @ 0..), Find::Range { last: 0, .. }) = (self.begin, self.find) {
+            // An option may be given again. The last one counts, so the key after each may be the one.
+            let is_word = |&index: &usize| args[index].eq_ignore_ascii_case(word.as_bytes());
+            (from as usize..args.len().saturating_sub(1)).filter(is_word).for_each(|index| visit(index + 1));
+            return true;
+        }
         let Some(first) = self.first(args) else { return true };
         let (first, last, step) = match self.find {
             Find::Range { last, step, limit } => {
@@ -131,6 +159,8 @@ impl KeySpec {
                 };
                 found.map(|index| index + 1).filter(|&index| index < args.len())
             }
+            Begin::Sought(find, _) => find(args).filter(|&index| index < args.len()),
+            Begin::Derived(..) => None,
         }
     }
 }

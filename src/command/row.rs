@@ -46,6 +46,8 @@ pub struct Command {
     pub internal: bool,
     /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
     pub exclusive: bool,
+    /// Whether it runs at once even between `MULTI` and `EXEC`.
+    pub immediate: bool,
     /// The function.
     pub run: Run,
 }
@@ -70,6 +72,7 @@ impl Command {
             subcommands: &[],
             internal: false,
             exclusive: false,
+            immediate: false,
             run,
         }
     }
@@ -95,6 +98,11 @@ impl Command {
     /// Has the shards of its keys entered alone even for a single key.
     pub const fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+    /// Has it run at once even between `MULTI` and `EXEC`.
+    pub const fn immediate(mut self) -> Self {
+        self.immediate = true;
         self
     }
     /// Sets how to tell what one call does with its keys.
@@ -159,7 +167,10 @@ impl Command {
     pub const fn all_categories(&self) -> Categories {
         // A mere container of subcommands is in no category but that of its flags.
         let mere = !self.subcommands.is_empty() && self.arity == -2;
-        let mut bits = self.categories.0 | if mere { 0 } else { self.group.category().0 };
+        // A generic command that names types is in their categories instead of in that of all keys.
+        let typed = matches!(self.group, Group::Generic)
+            && self.categories.0 & (Categories::LIST.0 | Categories::SET.0 | Categories::SORTEDSET.0) != 0;
+        let mut bits = self.categories.0 | if mere || typed { 0 } else { self.group.category().0 };
         const IMPLIED: [(Flags, Categories); 7] = [
             (Flags::WRITE, Categories::WRITE),
             (Flags::READONLY, Categories::READ),

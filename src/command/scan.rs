@@ -1,7 +1,8 @@
 //! Going over the keys of a database.
 
+use super::scan_options::{Over, ScanOptions, end_page, matches_all, parse_cursor};
 use super::{Categories, Command, Context, Error, Flags};
-use crate::protocol::{Args, Reply, glob, number};
+use crate::protocol::{Args, glob};
 use crate::store::{Cursor, Record};
 
 /// The family's rows.
@@ -27,12 +28,6 @@ pub(super) const COMMANDS: &[Command] = &[
         .doc("Returns a key chosen at random.", ""),
 ];
 
-/// Whether a pattern matches every key. Redis does not ask the pattern then, so that the key with the empty name, which no
-/// pattern but the empty one matches, is returned too.
-fn matches_all(pattern: &[u8]) -> bool {
-    pattern == b"*"
-}
-
 fn keys(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (store, now_ms, pattern) = (cx.store, cx.now_ms(), args.get(1));
     let all = matches_all(pattern);
@@ -49,75 +44,29 @@ fn keys(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What `SCAN` is to return.
-struct Options<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-    kind: Option<&'a [u8]>,
-}
-
-impl<'a> Options<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, Error> {
-        let mut options = Options { count: 10, pattern: None, kind: None };
-        let mut index = 2;
-        while let Some(option) = args.nth(index) {
-            let value = args.nth(index + 1);
-            index += 2;
-            if option.eq_ignore_ascii_case(b"novalues") {
-                return Err(Error::new("NOVALUES option can only be used in HSCAN"));
-            }
-            let value = value.ok_or(Error::SYNTAX)?;
-            if option.eq_ignore_ascii_case(b"count") {
-                let count = number::parse_i64(value).ok_or(Error::NOT_INTEGER)?;
-                options.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(Error::SYNTAX)?;
-            } else if option.eq_ignore_ascii_case(b"match") {
-                options.pattern = Some(value).filter(|pattern| !matches_all(pattern));
-            } else if option.eq_ignore_ascii_case(b"type") {
-                options.kind = Some(value);
-            } else {
-                return Err(Error::SYNTAX);
-            }
-        }
-        Ok(options)
-    }
-
-    fn admit(&self, record: Record<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, record.key(), false))
-            && self.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(record.kind().name().as_bytes()))
-    }
-}
-
-/// A cursor as a client may write it: digits, with a plus and zeros before them if it likes.
-pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
-    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
-    let significant = if zeros == digits.len() { &digits[zeros.saturating_sub(1)..] } else { &digits[zeros..] };
-    number::parse_u64(significant).ok_or(Error::CURSOR)
-}
-
 fn scan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let cursor = parse_cursor(args.get(1))?;
-    let options = Options::parse(args)?;
+    let options = ScanOptions::parse(args.skip(2), Over::Keys)?;
     let (store, now_ms) = (cx.store, cx.now_ms());
-    // The keys come after the cursor in the reply, and before it in time.
-    let mut keys = Vec::new();
-    let mut reply = Reply::new(&mut keys, cx.reply.version());
+    let mark = cx.reply.begin();
     let mut found = 0;
     let next = match Cursor::from_wire(cursor, store.keyspace()) {
         Some(cursor) => store.scan(cursor, options.count, |record| {
-            if !record.is_expired(now_ms) && options.admit(record) {
-                reply.bulk(record.key());
+            if !record.is_expired(now_ms) && admits(&options, record) {
+                cx.reply.bulk(record.key());
                 found += 1;
             }
         })?,
         // No scan gave this cursor out, unless by a server with more shards: there is nothing behind it.
         None => Cursor::START,
     };
-    cx.reply.array(2);
-    cx.reply.bulk(next.to_wire().to_string().as_bytes());
-    cx.reply.array(found);
-    cx.reply.raw(&keys);
+    end_page(&mut cx.reply, mark, next.to_wire(), found);
     Ok(())
+}
+
+fn admits(options: &ScanOptions<'_>, record: Record<'_>) -> bool {
+    options.admits(record.key())
+        && options.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(record.kind().name().as_bytes()))
 }
 
 fn randomkey(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {

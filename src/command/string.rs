@@ -4,7 +4,7 @@ use super::string_options::{Condition, Life, Moment, Options, Taken, Unit};
 use super::string_value::{StringValue, reply_string, set_argument, string_of};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::Args;
-use crate::store::{Record, Ttl};
+use crate::store::{Event, Record, Ttl};
 
 /// One key that is read.
 pub(super) const READ_ONE: &[KeySpec] = &[KeySpec::at(1, Access::RO.and(Access::ACCESS))];
@@ -113,7 +113,7 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         return set_with_options(cx, args);
     }
     cx.store.update(args.get(1), |entry| set_argument(entry, args, 2, Ttl::Clear, cx.now_ms()));
-    cx.store.count_changes(1);
+    cx.store.changed(args.get(1), Event::string("set"));
     cx.reply.ok();
     Ok(())
 }
@@ -140,7 +140,10 @@ fn set_with_options(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(holds)
     })?;
     if is_set {
-        store.count_changes(1);
+        store.changed(args.get(1), Event::string("set"));
+        if matches!(ttl, Ttl::At(_)) {
+            store.notify(args.get(1), Event::generic("expire"));
+        }
     }
     match (options.get, is_set) {
         (true, _) => (),
@@ -164,7 +167,7 @@ fn setnx(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         is_missing
     });
     if is_set {
-        cx.store.count_changes(1);
+        cx.store.changed(args.get(1), Event::string("set"));
     }
     cx.reply.integer(is_set.into());
     Ok(())
@@ -182,7 +185,8 @@ fn set_for(cx: &mut Context<'_>, args: Args<'_>, unit: Unit) -> Result<(), Error
     let now_ms = cx.now_ms();
     let due = Moment::after(args.get(2), unit).due(now_ms, cx.command.full_name())?;
     cx.store.update(args.get(1), |entry| set_argument(entry, args, 3, Ttl::At(due), now_ms));
-    cx.store.count_changes(1);
+    cx.store.changed(args.get(1), Event::string("set"));
+    cx.store.notify(args.get(1), Event::generic("expire"));
     cx.reply.ok();
     Ok(())
 }
@@ -196,7 +200,7 @@ fn getset(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         set_argument(entry, args, 2, Ttl::Clear, now_ms);
         Ok::<_, Error>(())
     })?;
-    store.count_changes(1);
+    store.changed(args.get(1), Event::string("set"));
     Ok(())
 }
 
@@ -209,7 +213,7 @@ fn getdel(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(entry.remove())
     })?;
     if is_removed {
-        store.count_changes(1);
+        store.changed(args.get(1), Event::DEL);
     }
     Ok(())
 }
@@ -238,7 +242,12 @@ fn getex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(true)
     })?;
     if is_changed {
-        store.count_changes(1);
+        let event = match ttl {
+            Ttl::At(due) if due <= now_ms => Event::DEL,
+            Ttl::At(_) => Event::generic("expire"),
+            Ttl::Clear | Ttl::Keep => Event::generic("persist"),
+        };
+        store.changed(args.get(1), event);
     }
     Ok(())
 }
@@ -249,7 +258,7 @@ fn delifeq(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(is_equal && entry.remove())
     })?;
     if is_removed {
-        cx.store.count_changes(1);
+        cx.store.changed(args.get(1), Event::DEL);
     }
     cx.reply.integer(is_removed.into());
     Ok(())

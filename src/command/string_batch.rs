@@ -6,7 +6,7 @@ use super::string_options::{Condition, Options, Taken};
 use super::string_value::{reply_string, set_argument, string_of};
 use super::{Access, Begin, Command, Context, Error, Find, Flags, Group, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::{Record, Ttl};
+use crate::store::{Event, Record, Ttl};
 
 const MSETEX_KEYS: &[KeySpec] = &[KeySpec {
     access: Access::OW.and(Access::UPDATE),
@@ -116,7 +116,7 @@ fn msetex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn set_pairs(cx: &Context<'_>, pairs: Args<'_>, ttl: Ttl) {
     for index in (1..pairs.len()).step_by(2) {
         cx.store.update(pairs.get(index - 1), |entry| set_argument(entry, pairs, index, ttl, cx.now_ms()));
-        cx.store.count_changes(1);
+        cx.store.changed(pairs.get(index - 1), Event::string("set"));
     }
 }
 

@@ -4,7 +4,7 @@ use super::string::{GROWING, READ_ONE};
 use super::string_value::{StringValue, checked_len, edit, grow, is_reversed, set_argument, span, string_of};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::{Record, Ttl};
+use crate::store::{Event, Record, Ttl};
 
 const APPEND_KEY: &[KeySpec] = &[KeySpec::at(1, Access::RW.and(Access::INSERT))];
 const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, Access::RW.and(Access::UPDATE))];
@@ -59,7 +59,7 @@ fn append(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             Ok(bytes.len())
         })
     })?;
-    cx.store.count_changes(1);
+    cx.store.changed(args.get(1), Event::string("append"));
     cx.reply.count(len);
     Ok(())
 }
@@ -96,7 +96,7 @@ fn setrange(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     if !value.is_empty() {
-        cx.store.count_changes(1);
+        cx.store.changed(args.get(1), Event::string("setrange"));
     }
     cx.reply.count(len);
     Ok(())

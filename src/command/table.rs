@@ -19,17 +19,31 @@ const FAMILIES: &[&[Command]] = &[
     super::debug::COMMANDS,
     super::dump::COMMANDS,
     super::expire::COMMANDS,
+    super::hyperloglog::COMMANDS,
+    super::geo::COMMANDS,
+    super::geo_search::COMMANDS,
     super::info::COMMANDS,
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
     super::lcs::COMMANDS,
+    super::list::COMMANDS,
+    super::list_block::COMMANDS,
+    super::list_move::COMMANDS,
+    super::list_pop::COMMANDS,
+    super::list_position::COMMANDS,
     super::memory_usage::COMMANDS,
     super::object::COMMANDS,
+    super::pubsub::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
+    super::sort::COMMANDS,
+    super::set::COMMANDS,
+    super::set_algebra::COMMANDS,
+    super::set_random::COMMANDS,
     super::string::COMMANDS,
     super::string_batch::COMMANDS,
     super::string_range::COMMANDS,
+    super::transaction::COMMANDS,
 ];
 
 /// Bytes that hold the longest name of a command and its length, with room to grow.
@@ -234,7 +248,7 @@ mod tests {
             let name = handle.command().name;
             assert_eq!(find(name.as_bytes()), Some(handle), "{name}");
             assert_eq!(find(name.to_uppercase().as_bytes()), Some(handle), "{name}");
-            assert_eq!(find(format!("{name}x").as_bytes()), None, "{name}x");
+            assert_eq!(find(format!("{name}~").as_bytes()), None, "{name}~");
         }
         assert_eq!(find(b""), None);
         assert_eq!(find(&[b'a'; 100]), None);

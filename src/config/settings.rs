@@ -24,7 +24,6 @@ const NO_EVICTION: &str = "this build does not evict keys yet";
 const NO_SNAPSHOTS: &str = "this build saves no snapshots by itself yet";
 const NO_LOG: &str = "this build keeps no append-only log yet";
 const NO_CLUSTER: &str = "this build has no cluster mode yet";
-const NO_EVENTS: &str = "this build publishes no keyspace events yet";
 const NO_CLIENT_EVICTION: &str = "this build does not evict clients yet";
 
 settings! {
@@ -86,7 +85,7 @@ settings! {
         /// Rank of this server among replicas when a new master is chosen; 0 is never chosen.
         replica_priority: u32 = "100", COUNT, aliases(&["slave-priority"]);
         /// Classes of keyspace events that are published; nothing for none.
-        notify_keyspace_events: Events = "", Kind::Events, lacking(NO_EVENTS);
+        notify_keyspace_events: Events = "", Kind::Events;
     }
     Limits {
         /// Bytes of the longest argument of a command, and of the longest string.

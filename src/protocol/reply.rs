@@ -52,6 +52,11 @@ impl<'a> Reply<'a> {
         self.version = version;
     }
 
+    /// The output buffer itself, for what others write in between.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     /// Bytes in the output buffer, this command's and those of the batch before it.
     #[inline]
     pub fn len(&self) -> usize {
@@ -195,6 +200,16 @@ impl<'a> Reply<'a> {
         self.out[mark.0..].rotate_right(header);
     }
 
+    /// A number given by its digits, for those that are not written in the shortest way: `,` and the digits in RESP3, a bulk
+    /// string in RESP2.
+    pub fn decimal(&mut self, digits: &[u8]) {
+        if self.is_resp3() {
+            self.line(b',', digits);
+        } else {
+            self.bulk(digits);
+        }
+    }
+
     /// A boolean: `#t` and `#f` in RESP3, `:1` and `:0` in RESP2.
     pub fn boolean(&mut self, value: bool) {
         self.out.extend_from_slice(match (self.version, value) {
@@ -251,8 +266,13 @@ impl<'a> Reply<'a> {
     }
 
     fn end(&mut self, mark: Mark, kind: u8, len: usize) {
+        self.end_with(mark, |reply| reply.number_line(kind, len as i64));
+    }
+
+    /// Puts what `header` writes before what was written since `mark`.
+    pub fn end_with(&mut self, mark: Mark, header: impl FnOnce(&mut Self)) {
         let body = self.out.len();
-        self.number_line(kind, len as i64);
+        header(self);
         let header = self.out.len() - body;
         self.out[mark.0..].rotate_right(header);
     }

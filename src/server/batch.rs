@@ -36,6 +36,8 @@ pub(super) enum Next {
     Continue,
     /// Serve others, then go on.
     Busy,
+    /// Go on when the command that waits was answered.
+    Wait,
     /// Close the connection.
     Close,
 }
@@ -90,6 +92,25 @@ impl Batch {
             self.buffer.reserve(capacity.max(ROOM));
             self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
         }
+    }
+
+    /// Appends bytes that were received elsewhere, while the client waited.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        match self.parser.big().filter(|big| big.missing() > 0) {
+            Some(big) => {
+                let taken = big.extend(bytes);
+                self.outside += taken;
+                self.buffer.extend_from_slice(&bytes[taken..]);
+            }
+            None => self.buffer.extend_from_slice(bytes),
+        }
+        self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
+    }
+
+    /// Bytes received and not yet executed.
+    #[inline]
+    pub(super) fn pending(&self) -> usize {
+        self.buffer.len() - self.start + self.outside
     }
 
     /// Hands out the buffer of the big argument that is being received, and how much may be appended to it; `None` when
@@ -161,12 +182,16 @@ impl Batch {
                 ahead = look_ahead(worker, &self.client, &self.buffer[self.start..]);
             }
             ahead -= 1;
-            if !attempt(|| execute(worker, &mut self.client, args, out)) {
+            let outcome = attempt(|| execute(worker, &mut self.client, args, out));
+            if outcome == Outcome::Busy {
                 self.postponed = Some(consumed);
                 return Next::Busy;
             }
             self.start += consumed;
             self.outside = 0;
+            if outcome == Outcome::Waits {
+                return Next::Wait;
+            }
             if self.client.close_after_reply {
                 return Next::Close;
             }
@@ -198,12 +223,6 @@ impl Batch {
             self.buffer.drain(..self.start);
         }
         self.start = 0;
-    }
-
-    /// Bytes received and not yet executed.
-    #[inline]
-    fn pending(&self) -> usize {
-        self.buffer.len() - self.start + self.outside
     }
 
     /// Whether the unfinished request has outgrown `client-query-buffer-limit`; if so, that is logged and counted.
@@ -277,16 +296,16 @@ fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
     found.max(1)
 }
 
-/// Tries to execute for a few microseconds; false if the keys stayed taken.
+/// Tries to execute for a few microseconds.
 #[inline]
-fn attempt(mut run: impl FnMut() -> Outcome) -> bool {
-    for _ in 0..ATTEMPTS {
-        if run() == Outcome::Done {
-            return true;
+fn attempt(mut run: impl FnMut() -> Outcome) -> Outcome {
+    for _ in 1..ATTEMPTS {
+        match run() {
+            Outcome::Busy => std::hint::spin_loop(),
+            outcome => return outcome,
         }
-        std::hint::spin_loop();
     }
-    false
+    run()
 }
 
 /// Whether a command's name is one that only a web request has.

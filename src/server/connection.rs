@@ -5,20 +5,23 @@ use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
-use monoio::buf::{Slice, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use monoio::buf::SliceMut;
+use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Split, Splitable};
 
 use super::batch::{Batch, Next};
 use super::hub::{Hub, Stay};
-use crate::command::unix_ms;
+use super::send::Sender;
+use super::wait::Early;
+use crate::command::{farewell, is_unserved, serve_later, unix_ms};
 use crate::session::Client;
 use crate::telemetry;
 
 /// A connected socket of a kind that clients come by.
-pub(super) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static {}
-impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + 'static> Stream for S {}
+pub(super) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + Split + 'static {}
+impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + Split + 'static> Stream for S {}
 
 /// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
 /// waits while bytes are there to be received or read, and a client faster than its server would keep the thread.
@@ -31,27 +34,47 @@ const BUSY_TURNS: u32 = 16;
 const BUSY_SLEEP: Duration = Duration::from_micros(100);
 
 /// A connection and its client.
-pub(super) struct Connection<S> {
+pub(super) struct Connection<S: Stream> {
     // Fields are dropped in this order: the client is signed off before its descriptor is closed and given to a stranger.
     _stay: Stay,
-    stream: S,
-    hub: Rc<Hub>,
-    batch: Batch,
+    pub(super) receiver: Receiver<S>,
+    pub(super) sender: Sender<OwnedWriteHalf<S>>,
+    pub(super) hub: Rc<Hub>,
+    pub(super) batch: Batch,
     /// Receives and full reply buffers in a row that did not have to wait.
     hasty: u32,
 }
 
+/// The receiving half of a socket.
+pub(super) enum Receiver<S> {
+    /// Nothing is under way.
+    Idle(OwnedReadHalf<S>),
+    /// A receive that began while the client waited, and outlasts that.
+    Early(Early<S>),
+    /// In between.
+    Taken,
+}
+
 /// Why a connection ends; every reason is an ordinary one.
-struct Ended;
+#[derive(Debug)]
+pub(super) struct Ended;
 
 impl<S: Stream> Connection<S> {
     /// A connection that has just been accepted.
     pub(super) fn new(stream: S, hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
-        Connection { _stay: stay, stream, hub, batch: Batch::new(client), hasty: 0 }
+        let (receiver, writer) = stream.into_split();
+        let sender = Sender::new(writer, hub.clone(), client.info.clone());
+        let (receiver, batch) = (Receiver::Idle(receiver), Batch::new(client));
+        Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0 }
     }
 
     /// Serves the client until either side ends the connection.
     pub(super) async fn serve(&mut self) {
+        poll_fn(|context| {
+            self.batch.client.info.mailbox.attend(context.waker());
+            Poll::Ready(())
+        })
+        .await;
         while self.receive().await.is_ok() {
             if self.answer().await.is_err() {
                 break;
@@ -61,6 +84,9 @@ impl<S: Stream> Connection<S> {
 
     /// Receives once into the batch's buffer.
     async fn receive(&mut self) -> Result<(), Ended> {
+        if matches!(self.receiver, Receiver::Early(_)) {
+            return self.receive_early().await;
+        }
         let buffer = self.batch.lend();
         let room = buffer.capacity() - buffer.len();
         let (buffer, received) = self.read(buffer, room).await?;
@@ -68,27 +94,42 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// Appends at most `room` bytes, for which there is capacity, to `buffer`; returns how many came, at least one.
+    /// Appends at most `room` bytes, for which there is capacity, to `buffer`; returns how many came, at least one. Meanwhile it
+    /// sends what others post.
     async fn read(&mut self, buffer: Vec<u8>, room: usize) -> Result<(Vec<u8>, usize), Ended> {
         self.take_turns().await;
+        let Receiver::Idle(receiver) = &mut self.receiver else { return Err(Ended) };
         let start = buffer.len();
         let mut hasty = true;
         let (result, slice) = {
-            let mut read = pin!(self.stream.read(SliceMut::new(buffer, start, start + room)));
-            poll_fn(|context| {
-                let poll = read.as_mut().poll(context);
-                hasty &= poll.is_ready();
-                poll
-            })
-            .await
+            let mut read = pin!(receiver.read(SliceMut::new(buffer, start, start + room)));
+            let mailbox = &self.batch.client.info.mailbox;
+            loop {
+                let event = poll_fn(|context| match read.as_mut().poll(context) {
+                    Poll::Ready(received) => Poll::Ready(Some(received)),
+                    Poll::Pending if mailbox.is_rung() => Poll::Ready(None),
+                    Poll::Pending => {
+                        hasty = false;
+                        Poll::Pending
+                    }
+                });
+                match event.await {
+                    Some(received) => break received,
+                    None => self.sender.deliver().await?,
+                }
+            }
         };
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         // No bytes: the client has ended its side, was reset, or was killed by a shutdown of the socket.
         let received = result.ok().filter(|received| *received > 0).ok_or(Ended)?;
+        self.count_received(received);
+        Ok((slice.into_inner(), received))
+    }
+
+    pub(super) fn count_received(&self, received: usize) {
         telemetry::add(&self.hub.counters.reads, 1);
         telemetry::add(&self.hub.counters.received_bytes, received as u64);
         telemetry::add(&self.batch.client.info.received_bytes, received as u64);
-        Ok((slice.into_inner(), received))
     }
 
     /// Executes what has come, until more has to be received, and sends the replies.
@@ -97,11 +138,15 @@ impl<S: Stream> Connection<S> {
         loop {
             let mut out = self.hub.buffers.take();
             let next = self.batch.execute(&self.hub, &mut out);
-            let sent = self.send(out).await;
-            sent?;
+            self.sender.send(out).await?;
+            if self.batch.client.info.mailbox.is_rung() {
+                self.sender.deliver().await?;
+            }
+            self.serve_others().await?;
             match next {
                 Next::Receive => break,
                 Next::ReceiveBig => self.receive_big().await?,
+                Next::Wait => self.wait().await?,
                 Next::Continue => {
                     self.hasty += 1;
                     self.take_turns().await;
@@ -114,6 +159,17 @@ impl<S: Stream> Connection<S> {
                 Next::Close => return Err(Ended),
             }
             busy = 0;
+        }
+        Ok(())
+    }
+
+    /// Serves clients that wait for what this one's commands changed, where another worker was in the way at first.
+    async fn serve_others(&mut self) -> Result<(), Ended> {
+        let mut busy = 0;
+        while is_unserved(&self.hub.worker.borrow()) {
+            self.wait_for_keys(busy).await?;
+            busy += 1;
+            serve_later(&self.hub.worker.borrow());
         }
         Ok(())
     }
@@ -141,6 +197,9 @@ impl<S: Stream> Connection<S> {
 
     /// Receives the payload of a big argument into its own memory.
     async fn receive_big(&mut self) -> Result<(), Ended> {
+        if matches!(self.receiver, Receiver::Early(_)) {
+            self.receive_early().await?;
+        }
         while let Some((buffer, room)) = self.batch.lend_big() {
             let (buffer, received) = self.read(buffer, room).await?;
             self.batch.restore_big(buffer, received);
@@ -151,31 +210,10 @@ impl<S: Stream> Connection<S> {
         }
         Ok(())
     }
+}
 
-    /// Sends all of `out` and gives the buffer back to the worker.
-    async fn send(&mut self, mut out: Vec<u8>) -> Result<(), Ended> {
-        let len = out.len();
-        let mut sent = 0;
-        while sent < len {
-            self.batch.client.info.output_bytes.store(len - sent, Relaxed);
-            let (result, slice) = self.stream.write(Slice::new(out, sent, len)).await;
-            out = slice.into_inner();
-            match result {
-                Ok(0) | Err(_) => return Err(Ended),
-                Ok(count) => sent += count,
-            }
-            telemetry::add(&self.hub.counters.writes, 1);
-            if sent < len {
-                self.batch.client.info.active_ms.store(unix_ms(), Relaxed);
-            }
-        }
-        if len > 0 {
-            let info = &self.batch.client.info;
-            info.output_bytes.store(0, Relaxed);
-            telemetry::add(&info.sent_bytes, len as u64);
-            telemetry::add(&self.hub.counters.sent_bytes, len as u64);
-        }
-        self.hub.buffers.give(out);
-        Ok(())
+impl<S: Stream> Drop for Connection<S> {
+    fn drop(&mut self) {
+        farewell(self.hub.node, &mut self.batch.client);
     }
 }

@@ -14,10 +14,12 @@ mod fair;
 mod hub;
 mod listen;
 mod runtime;
+mod send;
 mod task;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod wait;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;

@@ -33,6 +33,8 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             let mut worker = hub.worker.borrow_mut();
             worker.refresh();
             expire(&worker);
+            crate::command::react(&worker);
+            crate::command::serve_later(&worker);
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
             }

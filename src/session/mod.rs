@@ -1,8 +1,16 @@
 //! The state of one client, and the registry of all of them.
 
+mod channels;
+mod mailbox;
 mod registry;
+mod transaction;
+mod waiter;
 
+pub use channels::{Channels, Subscriptions, Topic};
+pub use mailbox::Mailbox;
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
+pub use transaction::{Transaction, Watched};
+pub use waiter::{Stage, Wait, Waiter, Waiters};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +31,18 @@ pub enum ReplyMode {
     Skip,
 }
 
+/// From where a command of a client is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The client sent it.
+    #[default]
+    Direct,
+    /// `EXEC` runs it, so it must not wait.
+    Transaction,
+    /// Another client's change runs it again for one that waits.
+    Serving,
+}
+
 /// What one connection's commands see of it and change.
 pub struct Client {
     /// The protocol in force.
@@ -37,6 +57,16 @@ pub struct Client {
     pub close_after_reply: bool,
     /// Do not set the access clock of keys (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
+    /// From where its commands are run.
+    pub mode: Mode,
+    /// What was queued since `MULTI`.
+    pub transaction: Option<Box<Transaction>>,
+    /// What it watches.
+    pub watched: Watched,
+    /// What it subscribed to.
+    pub subscriptions: Subscriptions,
+    /// What its last command waits for.
+    pub waiter: Option<Arc<Waiter>>,
     /// What other clients see of this one.
     pub info: Arc<ClientInfo>,
 }
@@ -51,6 +81,11 @@ impl Client {
             reply_mode: ReplyMode::On,
             close_after_reply: false,
             no_touch: false,
+            mode: Mode::Direct,
+            transaction: None,
+            watched: Watched::default(),
+            subscriptions: Subscriptions::default(),
+            waiter: None,
             info,
         }
     }
@@ -58,6 +93,7 @@ impl Client {
     /// Puts the session into the state of a new connection (`RESET`).
     pub fn reset(&mut self, authenticated: bool) {
         self.authenticated = authenticated;
+        self.transaction = None;
         self.reply_mode = ReplyMode::On;
         self.select(0);
         self.set_version(Version::Resp2);

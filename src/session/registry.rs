@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 
 use parking_lot::Mutex;
 
+use super::mailbox::Mailbox;
 use crate::protocol::Version;
 
 /// How a client is connected.
@@ -58,6 +59,10 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// Channels, patterns and shard channels that it subscribed to.
+    pub subscriptions: [AtomicUsize; 3],
+    /// What others send to it.
+    pub mailbox: Mailbox,
     names: Mutex<Names>,
 }
 
@@ -201,6 +206,8 @@ impl Registry {
             last_command: AtomicU32::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            subscriptions: Default::default(),
+            mailbox: Mailbox::default(),
             names: Mutex::default(),
         });
         self.workers[arrival.worker].lock().insert(info.id, info.clone());
@@ -210,6 +217,7 @@ impl Registry {
     /// Takes a client out; its descriptor is about to be closed.
     pub fn remove(&self, info: &ClientInfo) {
         info.detach();
+        info.mailbox.close();
         if self.workers[info.worker].lock().remove(&info.id).is_some() {
             self.connected.fetch_sub(1, Relaxed);
         }

@@ -372,6 +372,7 @@ impl<'a> Entry<'a> {
         if let Some(record) = entry.key().record() {
             record.set_access(self.store.clock());
         }
+        self.store.notify(self.key, Event::NEW);
         self.place = Place::Occupied(entry);
         self.count_record(1);
         self.arm_if(expiry);

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
 use super::gate::Gate;
+use super::observe::Interest;
 use super::slot::{KeyHasher, Map};
 use super::wheel::Timer;
 
@@ -43,8 +44,8 @@ pub struct Keyspace {
     dirty: Box<[Dirty]>,
     /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
-    /// How many listen to changes of keys.
-    pub(super) observers: AtomicI64,
+    /// Who listens to changes of keys.
+    pub(super) interest: Interest,
 }
 
 /// The maps of one database, one a shard.
@@ -104,7 +105,7 @@ impl Keyspace {
             counts: (0..databases * shape.workers).map(|_| Counts::default()).collect(),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
-            observers: AtomicI64::new(0),
+            interest: Interest::new(),
         }
     }
 

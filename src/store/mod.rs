@@ -20,6 +20,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 mod wheel;
 mod whole;
 
@@ -33,4 +34,5 @@ pub use prefetch::AHEAD;
 pub use record::{EMBEDDED_MAX, Record, Value};
 pub use scan::Cursor;
 pub use view::Store;
+pub use watch::Watch;
 pub use whole::Flushed;

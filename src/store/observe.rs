@@ -1,12 +1,16 @@
 //! What others hear of changes: the one place that learns that a key changed, and how.
 //!
-//! Commands report through [`Store::changed`]. While nobody listens that costs one relaxed load and a count; otherwise
-//! the worker keeps what happened until its command has left the keyspace, when [`Local::take_changes`] hands it on.
+//! Commands report through [`Store::changed`]. While nobody listens that costs one relaxed load and a count. Some listen to
+//! all keys (keyspace events, client tracking), others to a few (`WATCH`, blocked clients); a table of counts tells whether a
+//! key may be one of those. What is listened to is kept by the worker until its command has left the keyspace, when
+//! [`Local::take_changes`] hands it on; only [`Watch`]es are told at once, because a transaction checks them inside.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::enter::Local;
+use super::keyspace::Keyspace;
 use super::view::Store;
+use super::watch::Watches;
 
 /// The class of an event: one of the bits of `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +77,15 @@ events! {
 impl Event {
     /// A key was removed.
     pub const DEL: Event = Event::generic("del");
+    /// A key was created.
+    pub const NEW: Event = Event { class: Class::NEW, name: "new" };
+    /// A key was looked up and is missing.
+    pub const MISS: Event = Event { class: Class::MISS, name: "keymiss" };
     /// A key was removed because its time was up.
     pub const EXPIRED: Event = Event { class: Class::EXPIRED, name: "expired" };
 }
 
-/// A change of a key that somebody listens for.
+/// A change of a key that somebody listens to.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The database.
@@ -86,8 +94,54 @@ pub struct Change {
     pub key: Box<[u8]>,
     /// What happened.
     pub event: Event,
-    /// False for what does not change the value, such as `keymiss`.
-    pub modifies: bool,
+}
+
+/// Counts of those that listen to a few keys, by the keys' hashes.
+const PLACES: usize = 4096;
+
+/// Who listens.
+pub(super) struct Interest {
+    /// Everybody: those that listen to all keys, and one for each key that somebody listens to.
+    any: AtomicU32,
+    /// Those that listen to all keys.
+    all: AtomicU32,
+    places: Box<[AtomicU32]>,
+    pub(super) watches: Watches,
+}
+
+impl Interest {
+    /// Nobody listens.
+    pub(super) fn new() -> Interest {
+        let places = (0..PLACES).map(|_| AtomicU32::new(0)).collect();
+        Interest { any: AtomicU32::new(0), all: AtomicU32::new(0), places, watches: Watches::new() }
+    }
+
+    fn place(&self, hash: u64) -> &AtomicU32 {
+        &self.places[(hash >> 16) as usize % PLACES]
+    }
+}
+
+fn shift(count: &AtomicU32, begins: bool) {
+    if begins {
+        count.fetch_add(1, Ordering::SeqCst);
+    } else {
+        count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Keyspace {
+    /// Somebody begins or ends to listen to a key, of whichever database. Whoever begins is inside the key's shard, alone, so
+    /// that a later change cannot miss it.
+    pub fn listen(&self, key: &[u8], begins: bool) {
+        shift(self.interest.place(self.hasher.hash(key)), begins);
+        shift(&self.interest.any, begins);
+    }
+
+    /// Somebody begins or ends to listen to all keys.
+    pub fn listen_to_all(&self, begins: bool) {
+        shift(&self.interest.all, begins);
+        shift(&self.interest.any, begins);
+    }
 }
 
 impl Store<'_> {
@@ -103,15 +157,32 @@ impl Store<'_> {
     /// collection whose last element went.
     #[inline]
     pub fn notify(&self, key: &[u8], event: Event) {
-        if self.keyspace.observers.load(Ordering::Relaxed) != 0 {
-            self.record(key, event, true);
+        if self.keyspace.interest.any.load(Ordering::Relaxed) != 0 {
+            self.record(key, event);
         }
     }
 
     #[cold]
-    fn record(&self, key: &[u8], event: Event, modifies: bool) {
-        let change = Change { database: self.database, key: key.into(), event, modifies };
-        self.local.changes.borrow_mut().push(change);
+    fn record(&self, key: &[u8], event: Event) {
+        let interest = &self.keyspace.interest;
+        let (hash, _) = self.local.route(self.keyspace, key);
+        let named = interest.place(hash).load(Ordering::Relaxed) != 0;
+        if named {
+            interest.watches.touch(self.database, key);
+        }
+        if named || interest.all.load(Ordering::Relaxed) != 0 {
+            let change = Change { database: self.database, key: key.into(), event };
+            self.local.changes.borrow_mut().push(change);
+        }
+    }
+
+    /// Tells that a client looked for a key in vain. Nothing changed, so no watch hears of it.
+    #[inline]
+    pub(super) fn notify_miss(&self, key: &[u8]) {
+        if self.keyspace.interest.all.load(Ordering::Relaxed) != 0 {
+            let change = Change { database: self.database, key: key.into(), event: Event::MISS };
+            self.local.changes.borrow_mut().push(change);
+        }
     }
 
     /// Counts changes of the keyspace that nobody hears of one by one.
@@ -122,7 +193,7 @@ impl Store<'_> {
 }
 
 impl Local {
-    /// What the last command changed, if anybody listens.
+    /// What was changed since the last call, if anybody listens.
     pub fn take_changes(&self) -> Vec<Change> {
         std::mem::take(&mut self.changes.borrow_mut())
     }
@@ -131,12 +202,5 @@ impl Local {
     #[inline]
     pub fn has_changes(&self) -> bool {
         !self.changes.borrow().is_empty()
-    }
-}
-
-impl super::Keyspace {
-    /// Begins (1) or ends (-1) to listen to changes.
-    pub fn listen(&self, by: i64) {
-        self.observers.fetch_add(by, Ordering::SeqCst);
     }
 }

@@ -55,8 +55,9 @@ impl<'a> Store<'a> {
     pub fn read<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
         let clock = self.clock();
         self.peek(key, |record| {
-            if let Some(record) = record {
-                record.set_access(clock);
+            match record {
+                Some(record) => record.set_access(clock),
+                None => self.notify_miss(key),
             }
             read(record)
         })

@@ -19,6 +19,10 @@ impl Store<'_> {
 
     fn flush_range(&self, databases: std::ops::Range<usize>) -> Result<Flushed, Busy> {
         let _held = self.keyspace.enter_all(self.local)?;
+        for database in databases.clone() {
+            let store = self.select(database);
+            self.keyspace.interest.watches.touch_all(database, |key| store.exists(key));
+        }
         let removed = databases.clone().map(|database| self.keyspace.totals(database).keys).sum();
         let maps = databases.filter_map(|database| self.keyspace.take_database(database)).collect();
         Ok(Flushed { removed, maps })
@@ -27,6 +31,11 @@ impl Store<'_> {
     /// Exchanges two databases.
     pub fn swap(&self, a: usize, b: usize) -> Result<(), Busy> {
         let _held = self.keyspace.enter_all(self.local)?;
+        let (first, second) = (self.select(a), self.select(b));
+        // Whoever watches a key sees the other database's in its place.
+        let concerns = |key: &[u8]| first.exists(key) || second.exists(key);
+        self.keyspace.interest.watches.touch_all(a, concerns);
+        self.keyspace.interest.watches.touch_all(b, concerns);
         self.keyspace.swap_databases(a, b);
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! Longitudes run from -180 to 180, latitudes only to 85.05112878 (the square of Web Mercator). A score's bits alternate
 //! between both, the longitude's first; each has 26.
 
+use std::io::Write as _;
+
 mod area;
 
 pub use area::{Areas, Shape, Span};
@@ -97,9 +99,21 @@ pub fn write_distance(distance: f64, out: &mut Vec<u8>) {
         let whole = scaled as i64;
         let sign = if whole < 0 { "-" } else { "" };
         let whole = whole.unsigned_abs();
-        out.extend_from_slice(format!("{sign}{}.{:04}", whole / 10_000, whole % 10_000).as_bytes());
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{sign}{}.{:04}", whole / 10_000, whole % 10_000);
     } else {
-        out.extend_from_slice(format!("{distance:.4}").as_bytes());
+        let _ = write!(out, "{distance:.4}");
+    }
+}
+
+/// Appends a coordinate with up to 17 decimals, without zeros at the end. O(digits).
+pub fn write_degrees(degrees: f64, out: &mut Vec<u8>) {
+    // Never `-0`; and writing to a vector cannot fail.
+    let _ = write!(out, "{:.17}", degrees + 0.0);
+    let zeros = out.iter().rev().take_while(|digit| **digit == b'0').count();
+    out.truncate(out.len() - zeros);
+    if out.last() == Some(&b'.') {
+        out.pop();
     }
 }
 

@@ -5,11 +5,13 @@
 //! come from clients (SET, RESTORE), so nothing about them is taken for granted.
 
 mod registers;
+mod selftest;
 mod sparse;
 
 use std::fmt;
 
 pub use registers::Registers;
+pub use selftest::self_test;
 
 /// Registers of a value.
 pub const REGISTERS: usize = 1 << INDEX_BITS;

@@ -34,6 +34,22 @@ fn scores_are_redis_s() {
 }
 
 #[test]
+fn coordinates_are_written_without_needless_zeros() {
+    for (degrees, text) in [
+        (13.361_389_338_970_184, "13.36138933897018433"),
+        (-0.0, "0"),
+        (0.5, "0.5"),
+        (180.0, "180"),
+        (-85.0, "-85"),
+        (1e-17, "0.00000000000000001"),
+    ] {
+        let mut out = b"10".to_vec();
+        write_degrees(degrees, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), format!("10{text}"));
+    }
+}
+
+#[test]
 fn limits_hold() {
     assert!(Point::new(180.0001, 0.0).is_none());
     assert!(Point::new(0.0, -85.0512).is_none());

@@ -2,6 +2,7 @@
 
 mod algebra;
 mod large;
+mod sample;
 
 use super::intset::IntSet;
 use super::memory::box_size;

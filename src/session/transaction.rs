@@ -1,0 +1,41 @@
+//! `MULTI` and `WATCH`: what a client has queued and what it watches.
+
+use std::sync::Arc;
+
+use crate::protocol::Frame;
+use crate::store::{Keyspace, Watch};
+
+/// Commands between `MULTI` and `EXEC`.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// The commands in their order.
+    pub queue: Vec<Frame>,
+    /// Bytes of memory that they take.
+    pub bytes: usize,
+    /// One of them was refused, so `EXEC` will be too.
+    pub is_aborted: bool,
+}
+
+/// Keys that a client watches.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Tells whether any of them changed.
+    pub watch: Arc<Watch>,
+    /// The keys with their databases.
+    pub keys: Vec<(usize, Box<[u8]>)>,
+}
+
+impl Watched {
+    /// Whether a key is watched already.
+    pub fn contains(&self, database: usize, key: &[u8]) -> bool {
+        self.keys.iter().any(|(number, other)| *number == database && **other == *key)
+    }
+
+    /// Ends to watch all keys.
+    pub fn end(&mut self, keyspace: &Keyspace) {
+        for (database, key) in self.keys.drain(..) {
+            keyspace.unwatch(database, &key, &self.watch);
+        }
+        self.watch = Arc::default();
+    }
+}

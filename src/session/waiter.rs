@@ -1,0 +1,280 @@
+//! Clients that wait: a command that found nothing yet, and what becomes of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::ClientInfo;
+use crate::protocol::{Frame, Version};
+use crate::store::Kind;
+
+/// How a wait stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// It goes on.
+    Waiting = 0,
+    /// Another client's command is running this one's at this moment.
+    Serving = 1,
+    /// The reply is there.
+    Served = 2,
+    /// It was given up: the time was up, or the client is gone.
+    Over = 3,
+}
+
+/// What a command waits for, and what is to be done then.
+#[derive(Debug)]
+pub struct Wait {
+    /// Who waits.
+    pub info: Arc<ClientInfo>,
+    /// The client's protocol.
+    pub version: Version,
+    /// The client's database.
+    pub database: usize,
+    /// The command with its arguments, to be run again when a key changes.
+    pub args: Frame,
+    /// The keys, each once, any of which may end the wait.
+    pub keys: Vec<Box<[u8]>>,
+    /// The type that a key must have to be worth an attempt.
+    pub kind: Option<Kind>,
+    /// Whether the removal of a key may end the wait too.
+    pub minds_removal: bool,
+    /// When it ends without success, in milliseconds of Unix time.
+    pub deadline_ms: Option<u64>,
+    /// What is replied then.
+    pub on_timeout: Vec<u8>,
+}
+
+/// A command that waits.
+#[derive(Debug)]
+pub struct Waiter {
+    /// What it waits for.
+    pub wait: Wait,
+    stage: AtomicU8,
+    reply: Mutex<Vec<u8>>,
+}
+
+impl Waiter {
+    /// A wait that begins.
+    pub fn new(wait: Wait) -> Waiter {
+        Waiter { wait, stage: AtomicU8::new(Stage::Waiting as u8), reply: Mutex::default() }
+    }
+
+    /// How it stands.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Waiting,
+            1 => Stage::Serving,
+            2 => Stage::Served,
+            _ => Stage::Over,
+        }
+    }
+
+    fn change(&self, from: Stage, to: Stage) -> bool {
+        self.stage.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Begins to serve it; false if it does not wait any more. Ends with [`Waiter::serve`] or [`Waiter::release`].
+    pub fn claim(&self) -> bool {
+        self.change(Stage::Waiting, Stage::Serving)
+    }
+
+    /// There was nothing for it after all.
+    pub fn release(&self) {
+        self.stage.store(Stage::Waiting as u8, Ordering::Release);
+        // Its own task may have found it claimed when its time was up.
+        self.wait.info.mailbox.ring();
+    }
+
+    /// Hands it the reply that whoever claimed it has made.
+    pub fn serve(&self, reply: Vec<u8>) {
+        *self.reply.lock() = reply;
+        self.stage.store(Stage::Served as u8, Ordering::Release);
+        self.wait.info.mailbox.ring();
+    }
+
+    /// Ends it from outside with this reply (`CLIENT UNBLOCK`); false if it does not wait any more.
+    pub fn unblock(&self, reply: Vec<u8>) -> bool {
+        let waits = self.claim();
+        if waits {
+            self.serve(reply);
+        }
+        waits
+    }
+
+    /// Gives it up; false if it is being served or was.
+    pub fn give_up(&self) -> bool {
+        self.change(Stage::Waiting, Stage::Over)
+    }
+
+    /// The reply, once it is served.
+    pub fn take_reply(&self) -> Vec<u8> {
+        std::mem::take(&mut self.reply.lock())
+    }
+}
+
+type Place = (usize, Box<[u8]>);
+
+/// Those that wait for keys, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    count: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queues: HashMap<Place, VecDeque<Arc<Waiter>>>,
+    /// Keys whose queue some worker serves at this moment; true if they changed again meanwhile.
+    turns: HashMap<Place, bool>,
+    /// All that wait, by client, those that wait for no key included.
+    clients: HashMap<u64, Arc<Waiter>>,
+}
+
+impl Waiters {
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys that somebody waits for.
+    pub fn keys(&self) -> usize {
+        self.inner.lock().queues.len()
+    }
+
+    /// What a client waits for.
+    pub fn of_client(&self, id: u64) -> Option<Arc<Waiter>> {
+        self.inner.lock().clients.get(&id).cloned()
+    }
+
+    /// Adds a wait at the end of its keys' queues.
+    pub fn add(&self, waiter: &Arc<Waiter>) {
+        let mut inner = self.inner.lock();
+        for key in &waiter.wait.keys {
+            inner.queues.entry((waiter.wait.database, key.clone())).or_default().push_back(waiter.clone());
+        }
+        inner.clients.insert(waiter.wait.info.id, waiter.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a wait out of its keys' queues.
+    pub fn remove(&self, waiter: &Arc<Waiter>) {
+        let mut inner = self.inner.lock();
+        for key in &waiter.wait.keys {
+            let place = (waiter.wait.database, key.clone());
+            if let Some(queue) = inner.queues.get_mut(&place) {
+                queue.retain(|other| !Arc::ptr_eq(other, waiter));
+                if queue.is_empty() {
+                    inner.queues.remove(&place);
+                }
+            }
+        }
+        if inner.clients.remove(&waiter.wait.info.id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins to serve those that wait for a key, if there are any and it is this caller's turn. If it is another's, that one is
+    /// told to look again, so that two never serve one queue out of order. Each turn ends with [`Waiters::end_turn`].
+    pub fn begin_turn(&self, database: usize, key: &[u8]) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let mut inner = self.inner.lock();
+        let place = (database, Box::from(key));
+        if !inner.queues.contains_key(&place) {
+            return false;
+        }
+        if let Some(again) = inner.turns.get_mut(&place) {
+            *again = true;
+            return false;
+        }
+        inner.turns.insert(place, false);
+        true
+    }
+
+    /// The first in a key's queue, from the place `from` on, for whom a value of type `kind` (or none) is worth an attempt; with
+    /// its place.
+    pub fn next(&self, database: usize, key: &[u8], kind: Option<Kind>, from: usize) -> Option<(usize, Arc<Waiter>)> {
+        let inner = self.inner.lock();
+        let queue = inner.queues.get(&(database, Box::from(key)))?;
+        let suits = |waiter: &Waiter| match kind {
+            Some(_) => waiter.wait.kind.is_none() || waiter.wait.kind == kind || waiter.wait.minds_removal,
+            None => waiter.wait.minds_removal,
+        };
+        queue.iter().enumerate().skip(from).find(|(_, waiter)| suits(waiter)).map(|(at, waiter)| (at, waiter.clone()))
+    }
+
+    /// Ends a turn; whether the key changed meanwhile, so that there has to be another.
+    pub fn end_turn(&self, database: usize, key: &[u8]) -> bool {
+        self.inner.lock().turns.remove(&(database, Box::from(key))).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Arrival, Registry, Transport};
+
+    fn waiter(registry: &Registry, keys: &[&str]) -> Arc<Waiter> {
+        let arrival = Arrival {
+            address: String::new(),
+            local_address: String::new(),
+            transport: Transport::Unix,
+            worker: 0,
+            now_ms: 0,
+            socket: -1,
+        };
+        Arc::new(Waiter::new(Wait {
+            info: registry.register(arrival, usize::MAX).expect("no limit"),
+            version: Version::Resp2,
+            database: 0,
+            args: Frame::default(),
+            keys: keys.iter().map(|key| key.as_bytes().into()).collect(),
+            kind: Some(Kind::List),
+            minds_removal: false,
+            deadline_ms: None,
+            on_timeout: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn queues_are_served_in_order_by_one_at_a_time() {
+        let (registry, waiters) = (Registry::new(1), Waiters::default());
+        let (first, second) = (waiter(&registry, &["a", "b"]), waiter(&registry, &["a"]));
+        assert!(!waiters.begin_turn(0, b"a"));
+        waiters.add(&first);
+        waiters.add(&second);
+        assert_eq!((waiters.len(), waiters.keys()), (2, 2));
+        assert!(waiters.begin_turn(0, b"a"));
+        assert!(!waiters.begin_turn(0, b"a"), "another's turn");
+        assert!(!waiters.begin_turn(1, b"a"), "another database");
+        let next = |kind, from| waiters.next(0, b"a", kind, from).map(|(at, waiter)| (at, waiter.wait.info.id));
+        assert_eq!(next(Some(Kind::List), 0), Some((0, first.wait.info.id)));
+        assert_eq!(next(Some(Kind::List), 1), Some((1, second.wait.info.id)));
+        assert_eq!((next(Some(Kind::Hash), 0), next(None, 0), next(Some(Kind::List), 2)), (None, None, None));
+        waiters.remove(&first);
+        assert_eq!(next(Some(Kind::List), 0), Some((0, second.wait.info.id)));
+        assert!(waiters.end_turn(0, b"a"), "it changed meanwhile");
+        waiters.remove(&second);
+        assert_eq!((waiters.len(), waiters.keys()), (0, 0));
+    }
+
+    #[test]
+    fn a_wait_ends_once() {
+        let registry = Registry::new(1);
+        let waiter = waiter(&registry, &["a"]);
+        assert!(waiter.claim() && !waiter.claim() && !waiter.give_up());
+        waiter.release();
+        assert_eq!(waiter.stage(), Stage::Waiting);
+        assert!(waiter.unblock(b"x".to_vec()) && !waiter.unblock(Vec::new()) && !waiter.give_up());
+        assert_eq!((waiter.stage(), waiter.take_reply()), (Stage::Served, b"x".to_vec()));
+    }
+}

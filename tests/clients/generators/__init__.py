@@ -1,0 +1,1 @@
+"""Random commands of a family each: `commands(rng)` gives functions that make one command."""
