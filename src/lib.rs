@@ -3,6 +3,7 @@
 pub mod command;
 pub mod config;
 pub mod host;
+pub mod persist;
 pub mod protocol;
 pub mod security;
 pub mod server;

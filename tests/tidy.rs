@@ -13,9 +13,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host", &["config"]),
     ("store", &["protocol", "value"]),
     ("security", &["protocol"]),
+    ("persist", &["protocol", "value", "store"]),
     ("session", &["protocol", "store", "telemetry", "security"]),
-    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "security", "session"]),
-    ("server", &["protocol", "config", "telemetry", "host", "store", "security", "session", "command"]),
+    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "session"]),
+    ("server", &["protocol", "config", "telemetry", "host", "store", "security", "persist", "session", "command"]),
 ];
 
 /// Modules that may hold `unsafe`: a file, or a folder with all below it.

@@ -115,6 +115,12 @@ texts! {
     DB_RANGE = "ERR DB index is out of range";
     /// No such key.
     NO_KEY = "ERR no such key";
+    /// RESTORE of a key that is there.
+    BUSY_KEY = "BUSYKEY Target key name already exists.";
+    /// RESTORE of a payload that is of no known version, or changed.
+    PAYLOAD = "ERR DUMP payload version or checksum are wrong";
+    /// RESTORE of a payload that is no value.
+    BAD_FORMAT = "ERR Bad data format";
     /// Source and destination are one.
     SAME_OBJECT = "ERR source and destination objects are the same";
     /// SCAN's cursor.

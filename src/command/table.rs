@@ -18,6 +18,7 @@ const FAMILIES: &[&[Command]] = &[
     super::counter::COMMANDS,
     super::database::COMMANDS,
     super::debug::COMMANDS,
+    super::dump::COMMANDS,
     super::expire::COMMANDS,
     super::hash::COMMANDS,
     super::hash_batch::COMMANDS,

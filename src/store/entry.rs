@@ -43,6 +43,17 @@ pub enum OwnedValue {
     Boxed(Box<Object>),
 }
 
+impl OwnedValue {
+    /// The value, lent.
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            OwnedValue::Embedded(bytes, raw) => Value::Embedded { bytes, raw: *raw },
+            OwnedValue::Integer(value) => Value::Integer(*value),
+            OwnedValue::Boxed(object) => Value::Boxed(object),
+        }
+    }
+}
+
 type Occupied<'a> = OccupiedEntry<'a, Slot, (), KeyHasher>;
 
 /// Where a key is.

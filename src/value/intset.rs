@@ -32,6 +32,16 @@ impl IntSet {
         IntSet { bytes: Vec::new(), width: 2 }
     }
 
+    /// Takes what [`Self::as_bytes`] gives, with the width. `None` if the integers are not ascending, or the width is
+    /// none. O(n).
+    pub fn from_bytes(width: usize, bytes: Vec<u8>) -> Option<Self> {
+        let width = u8::try_from(width).ok().filter(|width| [2, 4, 8].contains(width))?;
+        let set = IntSet { bytes, width };
+        let sound =
+            set.bytes.len().is_multiple_of(set.width()) && set.iter().zip(set.iter().skip(1)).all(|(a, b)| a < b);
+        sound.then_some(set)
+    }
+
     /// The number of integers. O(1).
     #[inline]
     pub fn len(&self) -> usize {
@@ -157,6 +167,18 @@ mod tests {
             model.iter().for_each(|value| assert!(set.remove(*value)));
             assert_eq!((set.len(), set.memory()), (0, 0));
         }
+    }
+
+    #[test]
+    fn bytes_come_back_and_are_checked() {
+        let mut set = IntSet::new();
+        [-7, 1 << 20, 3].into_iter().for_each(|value| _ = set.insert(value));
+        let bytes = set.as_bytes().to_vec();
+        assert_eq!(IntSet::from_bytes(4, bytes.clone()), Some(set));
+        assert_eq!(IntSet::from_bytes(3, bytes.clone()), None);
+        assert_eq!(IntSet::from_bytes(8, bytes.clone()), None);
+        assert_eq!(IntSet::from_bytes(4, [&bytes[4..], &bytes[..4]].concat()), None);
+        assert_eq!(IntSet::from_bytes(4, [&bytes[..4], &bytes[..4]].concat()), None);
     }
 
     #[test]

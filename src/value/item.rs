@@ -1,6 +1,7 @@
 //! One element as commands see it: text, whether it is stored as text or as a number.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 
@@ -62,6 +63,20 @@ impl<'a> Item<'a> {
             Form::Digits { .. } => None,
         }
     }
+}
+
+/// Whether no two of these texts are equal. O(n).
+pub fn distinct<'a>(items: impl ExactSizeIterator<Item = Item<'a>> + Clone) -> bool {
+    // Up to so many, comparing each with each is faster than hashing.
+    if items.len() <= 8 {
+        let mut rest = items.clone();
+        return items.into_iter().all(|item| {
+            rest.next();
+            rest.clone().all(|other| other != item)
+        });
+    }
+    let mut seen = HashSet::with_capacity_and_hasher(items.len(), foldhash::quality::RandomState::default());
+    items.into_iter().all(|item| seen.insert(item))
 }
 
 impl Deref for Item<'_> {
@@ -129,6 +144,18 @@ mod tests {
         for value in [0, 7, -7, 10, 1234567890, i64::MAX, i64::MIN] {
             assert_eq!(&*Item::integer(value), value.to_string().as_bytes());
             assert_eq!(Item::integer(value).as_integer(), Some(value));
+        }
+    }
+
+    #[test]
+    fn equal_texts_are_found_among_few_and_many() {
+        for len in [0, 1, 2, 8, 9, 100] {
+            let items: Vec<_> = (0..len).map(Item::integer).collect();
+            assert!(distinct(items.iter().copied()), "{len}");
+            for again in 0..items.len() {
+                let items: Vec<_> = items.iter().chain([&Item::text(&items[again])]).copied().collect();
+                assert!(!distinct(items.iter().copied()), "{again} of {len}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! that spells an integer is kept as one. The entries are encoded as in a Redis listpack (without its header and end
 //! mark), so a dump can copy them; the overhead is 2 bytes for an element under 64 bytes and at most 10.
 
+use super::item::distinct;
 use super::memory::{malloc_size, vec_size};
 use super::{Full, Item};
 use crate::protocol::number::parse_i64;
@@ -130,6 +131,15 @@ impl<'a> Entry<'a> {
             _ => None,
         }
     }
+}
+
+/// Appends an entry as [`Packed`] keeps it to bytes that are somebody else's, for writers of listpacks.
+pub fn append(out: &mut Vec<u8>, entry: Entry<'_>) {
+    let (at, len) = (out.len(), entry.encoded_len());
+    out.resize(at + len + back_len(len), 0);
+    let (element, back) = out[at..].split_at_mut(len);
+    entry.encode(element);
+    encode_back(len, back);
 }
 
 /// Bytes of the length that follows an element of `len` bytes. The bounds are the listpack's.
@@ -290,6 +300,12 @@ impl Packed {
     fn before(&self, end: usize) -> Option<Position> {
         let (len, back) = decode_back(&self.bytes, end)?;
         end.checked_sub(len)?.checked_sub(back).map(Position)
+    }
+
+    /// Whether no two entries are equal among those at every `stride`-th place. O(n).
+    pub fn is_distinct(&self, stride: usize) -> bool {
+        let items: Vec<_> = self.iter().step_by(stride).collect();
+        distinct(items.iter().copied())
     }
 
     /// The element at a place. O(1).

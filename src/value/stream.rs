@@ -9,6 +9,7 @@ mod id;
 mod log;
 mod node;
 mod read;
+mod transfer;
 mod trim;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use log::Log;
 pub use log::{Range, Record};
 pub use node::Fields;
 pub use read::{Claim, Claimed, Read};
+pub use transfer::{Loading, NodeView};
 pub use trim::{Keep, References, Trim};
 
 use super::memory::vec_size;

@@ -81,6 +81,17 @@ impl Hash {
         Hash(Form::Plain(Plain::new()))
     }
 
+    /// A hash of names and values by turns, as a table if they are too many; their lengths are not looked at. `None` if a
+    /// name is there twice or a value is missing. O(n).
+    pub fn of_packed(fields: Packed, limits: Limits) -> Result<Option<Self>, Full> {
+        if !fields.len().is_multiple_of(2) || !fields.is_distinct(2) {
+            return Ok(None);
+        }
+        let mut hash = Hash(Form::Plain(Plain::of(fields)));
+        hash.prepare(hash.len(), 0, limits)?;
+        Ok(Some(hash))
+    }
+
     /// Changes to a table if so many fields, about to be set, or the longest of their names and values exceed the
     /// limits. O(n) if it changes.
     pub fn prepare(&mut self, fields: usize, longest: usize, limits: Limits) -> Result<(), Full> {

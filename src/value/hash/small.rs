@@ -36,6 +36,11 @@ impl<const STRIDE: usize> Fields<STRIDE> {
         Fields(Packed::new())
     }
 
+    /// From names and values by turns.
+    pub(super) fn of(packed: Packed) -> Self {
+        Fields(packed)
+    }
+
     pub(super) fn packed(&self) -> &Packed {
         &self.0
     }

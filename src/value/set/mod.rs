@@ -58,6 +58,24 @@ impl Set {
         })
     }
 
+    /// A set of these integers, as a table if they are too many. O(1), O(n) if it is a table.
+    pub fn of_integers(integers: IntSet, limits: SetLimits) -> Result<Self, Full> {
+        let mut set = Set(Form::Integers(integers));
+        set.prepare(set.len(), limits)?;
+        Ok(set)
+    }
+
+    /// A set of these members, as a table if they are too many; their lengths are not looked at. `None` if one is there
+    /// twice. O(n).
+    pub fn of_packed(members: Packed, limits: SetLimits) -> Result<Option<Self>, Full> {
+        if !members.is_distinct(1) {
+            return Ok(None);
+        }
+        let mut set = Set(Form::Small(members));
+        set.prepare(set.len(), limits)?;
+        Ok(Some(set))
+    }
+
     /// Changes to a table if so many members, about to be added, would exceed the limits. O(n) if it changes.
     pub fn prepare(&mut self, more: usize, limits: SetLimits) -> Result<(), Full> {
         let exceeds = match self.0 {

@@ -5,6 +5,7 @@ mod small;
 
 use std::ops::Range;
 
+use super::item::distinct;
 use super::memory::box_size;
 use super::scores::{LexRange, Score, ScoreRange};
 use super::{Full, Item, Limits};
@@ -49,6 +50,37 @@ impl SortedSet {
             set.0 = Form::Large(Box::new(Large::new()));
         }
         set
+    }
+
+    /// A set of these members, compact if they are not too many; their lengths are not looked at. `None` if one is there
+    /// twice. O(n), O(n log n) if it is not compact or they are not in order.
+    pub fn of_pairs(mut pairs: Vec<(Item<'_>, Score)>, limits: Limits) -> Result<Option<Self>, Full> {
+        let mut set = SortedSet::for_members(pairs.len(), 0, limits);
+        if !distinct(pairs.iter().map(|(member, _)| *member)) {
+            return Ok(None);
+        }
+        if let Form::Small(small) = &mut set.0 {
+            let order = |(a, a_score): &(Item<'_>, Score), (b, b_score): &(Item<'_>, Score)| {
+                a_score.cmp(b_score).then_with(|| a.cmp(b))
+            };
+            if !pairs.is_sorted_by(|a, b| order(a, b).is_le()) {
+                pairs.sort_unstable_by(order);
+            }
+            if pairs.iter().all(|(member, score)| small.push(member, *score).is_ok()) {
+                return Ok(Some(set));
+            }
+            // A packed sequence is full, which only extreme limits allow.
+            set.0 = Form::Large(Box::new(Large::new()));
+        }
+        for (member, score) in pairs {
+            set.insert(&member, score, limits)?;
+        }
+        Ok(Some(set))
+    }
+
+    /// Whether the set is packed. O(1).
+    pub fn is_compact(&self) -> bool {
+        matches!(self.0, Form::Small(_))
     }
 
     /// The number of members. O(1).

@@ -60,6 +60,16 @@ impl Small {
         self.0.insert(at, Entry::of(text))
     }
 
+    /// Appends a member that is not there and belongs behind all others.
+    pub(super) fn push(&mut self, text: &[u8], score: Score) -> Result<(), Full> {
+        if !self.0.has_room(2, text.len() + 8) {
+            return Err(Full);
+        }
+        let mut bytes = [0; 8];
+        self.0.push(text)?;
+        self.0.insert(self.0.end(), encode(score, &mut bytes))
+    }
+
     /// Where a member that is not there belongs.
     fn place(&self, text: &[u8], score: Score) -> Position {
         let mut entries = self.0.iter();

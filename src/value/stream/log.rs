@@ -58,15 +58,23 @@ impl Log {
             |node: &Node| node.listpack() + bytes >= most || (limits.entries > 0 && node.entries() >= limits.entries);
         match &mut self.tail {
             Some(node) if !full(node) => node.push(id, pairs),
-            tail => {
-                if let Some(mut node) = tail.replace(Node::new(id, pairs)) {
-                    node.seal();
-                    node.tidy();
-                    self.body.push_back(node);
-                }
-            }
+            _ => self.push_node(Node::new(id, pairs)),
         }
         Ok(())
+    }
+
+    /// Appends a node, whose entries, one at least, have IDs above all others.
+    pub(super) fn push_node(&mut self, node: Node) {
+        if let Some(mut full) = self.tail.replace(node) {
+            full.seal();
+            full.tidy();
+            self.body.push_back(full);
+        }
+    }
+
+    /// The nodes in order.
+    pub(super) fn all_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.body.iter().chain(&self.tail)
     }
 
     /// The node in which an ID would be: the last that does not begin behind it, else the first; and the entries before

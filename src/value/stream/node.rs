@@ -100,10 +100,16 @@ impl ExactSizeIterator for Fields<'_> {}
 impl Node {
     /// A node with its first entry. The pairs are field, value, field, value …
     pub(super) fn new<'a>(id: StreamId, pairs: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let fields = pairs.clone().step_by(2);
-        let count = fields.clone().count();
         // About what the fields, the values and their framing take, so that a stream of one entry has no more.
         let room = pairs.clone().map(|element| element.len() + 2).sum::<usize>() + 12;
+        let mut node = Node::with_fields(id, pairs.clone().step_by(2), room);
+        node.push(id, pairs);
+        node
+    }
+
+    /// A node without entries, with so many bytes reserved.
+    pub(super) fn with_fields<'a>(id: StreamId, fields: impl Iterator<Item = &'a [u8]> + Clone, room: usize) -> Self {
+        let count = fields.clone().count();
         let mut node = Node { id, bytes: Vec::with_capacity(room), first: 0, live: 0, dead: 0, listpack: 0 };
         // Its frame of 7 bytes, the number of fields, and the zero behind them.
         node.listpack = 7 + 2 + listpack_number(count as i64);
@@ -112,8 +118,22 @@ impl Node {
             node.listpack = node.listpack.saturating_add(put_element(&mut node.bytes, field));
         }
         node.first = node.bytes.len() as u32;
-        node.push(id, pairs);
         node
+    }
+
+    /// The ID of the first entry that it ever had.
+    pub(super) fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// The fields of that entry.
+    pub(super) fn head(&self) -> impl Iterator<Item = Item<'_>> {
+        let (count, mut at) = take_number(&self.bytes, 0).unwrap_or_default();
+        (0..count).map_while(move |_| {
+            let (field, len) = Entry::decode(&self.bytes, at)?;
+            at += len;
+            Some(field.item())
+        })
     }
 
     /// Entries, those deleted counted in.
@@ -129,8 +149,20 @@ impl Node {
 
     /// Appends an entry, whose ID is above the last one's.
     pub(super) fn push<'a>(&mut self, id: StreamId, pairs: impl Iterator<Item = &'a [u8]> + Clone) {
-        let same = self.has_fields(pairs.clone().step_by(2));
-        let count = pairs.clone().count() / 2;
+        if self.has_fields(pairs.clone().step_by(2)) {
+            self.push_entry(id, true, pairs.skip(1).step_by(2));
+        } else {
+            self.push_entry(id, false, pairs);
+        }
+    }
+
+    /// Appends an entry, given by its values if its fields are the node's, else by its pairs.
+    pub(super) fn push_entry<'a>(
+        &mut self,
+        id: StreamId,
+        same: bool,
+        elements: impl Iterator<Item = &'a [u8]> + Clone,
+    ) {
         let start = self.bytes.len();
         // The length of the body is written behind it first, because it is known only then.
         self.bytes.push(if same { SAME_FIELDS } else { 0 });
@@ -138,19 +170,16 @@ impl Node {
         put_number(&mut self.bytes, ms);
         put_number(&mut self.bytes, if ms == 0 { id.seq.wrapping_sub(self.id.seq) } else { id.seq });
         let mut listpack = 2 + listpack_number(ms as i64) + listpack_number(id.seq.wrapping_sub(self.id.seq) as i64);
-        let pieces = if same {
-            for value in pairs.skip(1).step_by(2) {
-                listpack += put_element(&mut self.bytes, value);
-            }
-            3 + count
-        } else {
+        let mut pieces = 3 + elements.clone().count();
+        if !same {
+            let count = elements.clone().count() / 2;
             put_number(&mut self.bytes, count as u64);
             listpack += listpack_number(count as i64);
-            for element in pairs {
-                listpack += put_element(&mut self.bytes, element);
-            }
-            4 + 2 * count
-        };
+            pieces += 1;
+        }
+        for element in elements {
+            listpack = listpack.saturating_add(put_element(&mut self.bytes, element));
+        }
         listpack += listpack_number(pieces as i64);
         self.listpack = self.listpack.saturating_add(listpack);
         self.frame(start);
@@ -232,9 +261,14 @@ impl Node {
         self.slots_from_front().find(|slot| slot.id >= id).filter(|slot| slot.id == id && !slot.deleted)
     }
 
+    /// Whether the fields of an entry of this node are the node's.
+    pub(super) fn shares_fields(&self, slot: &Slot) -> bool {
+        self.bytes.get(slot.mark).is_some_and(|mark| mark & SAME_FIELDS != 0)
+    }
+
     /// Fields and values of an entry of this node.
     pub(super) fn fields(&self, slot: &Slot) -> Fields<'_> {
-        let same = self.bytes.get(slot.mark).is_some_and(|mark| mark & SAME_FIELDS != 0);
+        let same = self.shares_fields(slot);
         let count = take_number(&self.bytes, if same { 0 } else { slot.values });
         let Some((count, after)) = count else { return Fields::NONE };
         let (field, at) = if same { (Some(after), slot.values) } else { (None, after) };

@@ -1,0 +1,3 @@
+//! Persistence: values as bytes that outlive the process, and bytes of others as values.
+
+pub mod rdb;
