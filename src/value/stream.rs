@@ -21,7 +21,7 @@ pub use log::{Range, Record};
 pub use node::Fields;
 pub use read::{Claim, Claimed, Read};
 pub use transfer::{Loading, NodeView};
-pub use trim::{Keep, Trim};
+pub use trim::{Keep, References, Trim};
 
 use super::memory::vec_size;
 
@@ -348,7 +348,10 @@ impl Marks {
     /// Notes that a group was delivered an entry, and counts it where that can be done.
     fn advance(&self, group: &mut Group, id: StreamId) {
         group.entries_read = match group.entries_read {
-            Some(read) if !self.has_deleted_behind(id) => Some(read.wrapping_add(1)),
+            // What was trimmed since its last entry was skipped, not read.
+            Some(read) if group.last_delivered >= self.first_id && !self.has_deleted_behind(group.last_delivered) => {
+                Some(read.wrapping_add(1))
+            }
             read if self.entries_added == 0 => read,
             _ => self.entries_up_to(id),
         };

@@ -298,8 +298,12 @@ impl Group {
     /// How many entries the group has yet to read, if that can be told (`XINFO GROUPS`). O(1).
     pub fn lag(&self, stream: &Stream) -> Option<i64> {
         let marks = stream.marks();
-        if marks.entries_added == 0 {
+        if marks.entries_added == 0 || marks.len == 0 {
             return Some(0);
+        }
+        // Whatever the group has read, all entries that are left are ahead of it, without a gap among them.
+        if self.last_delivered < marks.first_id && marks.max_deleted < marks.first_id {
+            return i64::try_from(marks.len).ok();
         }
         let read = match self.entries_read {
             Some(read) if !marks.has_deleted_behind(self.last_delivered) => Some(read),

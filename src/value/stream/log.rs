@@ -22,7 +22,7 @@ pub struct Record<'a> {
 pub(super) struct Log {
     /// Nodes that get no more entries. Each has one that is not deleted.
     body: Tree<Node>,
-    /// The last node; `None` before the first entry and when its entries are all deleted.
+    /// The last node; `None` if there is no entry.
     tail: Option<Node>,
 }
 
@@ -98,7 +98,8 @@ impl Log {
         if let Some(node) = self.tail.as_mut().filter(|node| node.key() <= id || self.body.is_empty()) {
             let result = change(node);
             if node.weight() == 0 {
-                self.tail = None;
+                // The node before it may have room for smaller entries than the one that closed it.
+                self.tail = self.body.pop_back();
             }
             return Some(result);
         }
@@ -143,6 +144,14 @@ impl Log {
     /// The first node.
     pub(super) fn first_node(&self) -> Option<&Node> {
         self.node(Seek::Rank(0)).map(|(node, _)| node)
+    }
+
+    /// The node with the entry before which there are `rank` others; `None` behind the last one. O(log n).
+    pub(super) fn node_at(&self, rank: u64) -> Option<&Node> {
+        if rank >= self.len() {
+            return None;
+        }
+        self.node(Seek::Rank(rank)).map(|(node, _)| node)
     }
 
     /// Removes the first node with all its entries.

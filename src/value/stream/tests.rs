@@ -318,3 +318,86 @@ fn a_million_entries_take_few_bytes_each() {
     assert!(stream.memory() < 200_000 * 6, "{}", stream.memory());
     assert_eq!(stream.range(StreamId::MIN, StreamId::MAX).count(), 20_000);
 }
+
+#[test]
+fn trimming_heeds_the_groups() {
+    let limits = NodeLimits { bytes: 0, entries: 3 };
+    let trim = |keep, approximate, limit| Trim { keep, approximate, limit };
+    let make = || {
+        let mut stream = Stream::new();
+        for ms in 1..=9 {
+            stream.add(id(ms, 0), [&b"f"[..], b"v"], limits).expect("IDs ascend");
+        }
+        let group = stream.create_group(GROUP, StreamId::MIN, None).expect("it is new");
+        let consumer = group.consumer_or_create(b"c", 1).0;
+        stream.deliver(GROUP, Read { consumer, count: 6, acknowledged: false, now_ms: 1 }, |_| {});
+        for ms in [1, 2, 5] {
+            assert!(stream.group_mut(GROUP).is_some_and(|group| group.acknowledge(id(ms, 0))));
+        }
+        stream
+    };
+    let left = |stream: &Stream| stream.range(StreamId::MIN, StreamId::MAX).map(|r| r.id.ms).collect::<Vec<_>>();
+    let pending = |stream: &Stream| stream.group(GROUP).map(Group::pending_len);
+
+    let mut stream = make();
+    assert_eq!(stream.trim_with(trim(Keep::Entries(1), false, 0), References::Respect), 3);
+    assert_eq!((left(&stream), pending(&stream)), (vec![3, 4, 6, 7, 8, 9], Some(3)));
+    assert_eq!((stream.first_id(), stream.max_deleted_id()), (id(3, 0), id(5, 0)));
+    assert_eq!(stream.trim_with(trim(Keep::Entries(1), false, 0), References::Respect), 0);
+
+    let mut stream = make();
+    assert_eq!(stream.trim_with(trim(Keep::From(id(5, 0)), false, 0), References::Delete), 4);
+    assert_eq!((left(&stream), pending(&stream)), (vec![5, 6, 7, 8, 9], Some(1)));
+    assert_eq!((stream.first_id(), stream.max_deleted_id()), (id(5, 0), StreamId::MIN));
+
+    // Only whole nodes go, and only as many as the limit allows.
+    let mut stream = make();
+    assert_eq!(stream.trim_with(trim(Keep::From(id(5, 0)), true, 0), References::Delete), 3);
+    assert_eq!(stream.trim_with(trim(Keep::Entries(0), true, 5), References::Delete), 3);
+    assert_eq!((left(&stream), pending(&stream)), (vec![7, 8, 9], Some(0)));
+    assert_eq!(stream.trim_with(trim(Keep::Entries(2), false, 0), References::Keep), 1);
+    assert_eq!(stream.trim_with(trim(Keep::Entries(0), false, 0), References::Delete), 2);
+    assert_eq!((stream.len(), stream.first_id()), (0, StreamId::MIN));
+
+    // Without groups all three are the same.
+    for references in [References::Keep, References::Delete, References::Respect] {
+        let mut stream = make();
+        assert!(stream.destroy_group(GROUP));
+        assert_eq!(stream.trim_with(trim(Keep::Entries(2), false, 0), references), 7);
+    }
+}
+
+#[test]
+fn a_node_grows_again_when_it_is_the_last() {
+    let mut stream = Stream::new();
+    add(&mut stream, id(1, 0), &[b"f", b"v"]);
+    add(&mut stream, id(2, 0), &[b"f", &[b'v'; 5000]]);
+    assert_eq!(stream.nodes(), 2);
+    assert!(stream.delete(id(2, 0)));
+    add(&mut stream, id(3, 0), &[b"f", b"v"]);
+    assert_eq!((stream.nodes(), stream.len()), (1, 2));
+    assert!(stream.delete(id(3, 0)) && stream.delete(id(1, 0)));
+    assert_eq!((stream.nodes(), stream.memory()), (0, Stream::new().memory()));
+}
+
+#[test]
+fn lag_counts_what_is_left_to_read() {
+    let mut stream = Stream::new();
+    for ms in 1..=10 {
+        add(&mut stream, id(ms, 0), &[b"f", b"v"]);
+    }
+    let lag = |stream: &Stream| stream.group(GROUP).map(|group| (group.entries_read, group.lag(stream)));
+    let consumer = stream.create_group(GROUP, StreamId::MIN, None).map(|group| group.consumer_or_create(b"c", 1).0);
+    let read = |count| Read { consumer: consumer.expect("it is new"), count, acknowledged: true, now_ms: 1 };
+    stream.deliver(GROUP, read(2), |_| {});
+    assert_eq!(lag(&stream), Some((Some(2), Some(8))));
+    // The group never reads what is trimmed away, so it is ahead of its count afterwards.
+    stream.trim(Trim { keep: Keep::Entries(3), approximate: false, limit: 0 });
+    assert_eq!(lag(&stream), Some((Some(2), Some(3))));
+    stream.deliver(GROUP, read(1), |_| {});
+    assert_eq!(lag(&stream), Some((Some(8), Some(2))));
+    stream.deliver(GROUP, read(0), |_| {});
+    assert_eq!(lag(&stream), Some((Some(10), Some(0))));
+    stream.trim(Trim { keep: Keep::Entries(0), approximate: false, limit: 0 });
+    assert_eq!(lag(&stream), Some((Some(10), Some(0))));
+}
