@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::{Context, Node, Worker};
 use super::dispatch::{self, perform};
 use super::error::Error;
-use crate::protocol::{Args, Frame, Reply, Version, number};
+use crate::protocol::{Frame, Reply, Version, number};
 use crate::session::{Client, Mode, Wait, Waiter};
 use crate::store::{Kind, Record, Store};
 
@@ -182,13 +182,14 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Signs a client off: ends its wait, its watches and its subscriptions.
+/// Signs a client off: ends its wait, its watches, its subscriptions and what it sees of others.
 pub fn farewell(node: &Node, client: &mut Client) {
     if let Some(waiter) = client.waiter.take() {
         give_up(node, &waiter);
     }
     client.watched.end(&node.keyspace);
     client.subscriptions.clear(&node.channels, &client.info);
+    client.set_monitor(&node.monitors, false);
 }
 
 /// The reply of a wait that has ended, as the client wants it.

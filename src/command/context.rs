@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
+use super::stopwatch::Stopwatch;
 use crate::config::{self, Settings};
 use crate::protocol::Reply;
 use crate::security::Acl;
-use crate::session::{Channels, Client, Registry, Waiters};
+use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
 use crate::telemetry::{Counters, Stats};
 
@@ -29,12 +30,18 @@ pub struct Node {
     notifies: AtomicBool,
     /// The clients that wait for keys.
     pub waiters: Waiters,
+    /// The clients that watch the commands of all others.
+    pub monitors: Monitors,
+    /// The pause of clients.
+    pub pause: Pause,
     /// The counters.
     pub stats: Stats,
     /// When the server started.
     pub started: Instant,
     /// 40 hexadecimal digits that name this run of the process.
     pub run_id: String,
+    /// 40 hexadecimal digits that name the history of the data (`INFO replication`).
+    pub history: parking_lot::Mutex<String>,
     /// Facts that the runtime fills in when it has started.
     pub facts: Facts,
     /// What `SHUTDOWN` or a signal asked for.
@@ -97,9 +104,12 @@ impl Node {
             channels: Channels::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
-            stats: Stats::new(workers),
+            monitors: Monitors::default(),
+            pause: Pause::default(),
+            stats: Stats::new(workers, super::table::every().count()),
             started: Instant::now(),
             run_id: random_hex(40),
+            history: random_hex(40).into(),
             facts,
             shutdown: Shutdown::default(),
         };
@@ -153,6 +163,8 @@ pub struct Worker {
     /// Milliseconds of Unix time as of the batch at hand.
     pub now_ms: u64,
     random: Cell<u64>,
+    /// What measures its commands.
+    pub stopwatch: Stopwatch,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
     pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
 }
@@ -166,6 +178,7 @@ impl Worker {
             node,
             local: Local::new(number, now_ms),
             generation: node.config.generation(),
+            stopwatch: Stopwatch::new(&node.config.current()),
             settings: node.config.current(),
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
@@ -188,10 +201,12 @@ impl Worker {
     #[inline]
     pub fn refresh(&mut self) {
         self.now_ms = unix_ms();
+        self.stopwatch.start();
         let generation = self.node.config.generation();
         if generation != self.generation {
             self.generation = generation;
             self.settings = self.node.config.current();
+            self.stopwatch.adopt(&self.settings);
             self.node.listen_for(&self.settings);
         }
     }

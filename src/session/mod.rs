@@ -2,12 +2,16 @@
 
 mod channels;
 mod mailbox;
+mod monitors;
+mod pause;
 mod registry;
 mod transaction;
 mod waiter;
 
 pub use channels::{Channels, Subscriptions, Topic};
 pub use mailbox::Mailbox;
+pub use monitors::Monitors;
+pub use pause::{Held, Pause};
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use transaction::{Transaction, Watched};
 pub use waiter::{Stage, Wait, Waiter, Waiters};
@@ -68,6 +72,8 @@ pub struct Client {
     pub watched: Watched,
     /// What it subscribed to.
     pub subscriptions: Subscriptions,
+    /// Whether it watches the commands of all clients (`MONITOR`).
+    pub is_monitor: bool,
     /// What its last command waits for.
     pub waiter: Option<Arc<Waiter>>,
     /// What other clients see of this one.
@@ -91,6 +97,7 @@ impl Client {
             transaction: None,
             watched: Watched::default(),
             subscriptions: Subscriptions::default(),
+            is_monitor: false,
             waiter: None,
             info,
         }
@@ -101,6 +108,7 @@ impl Client {
         self.login = Login::new(acl);
         self.info.set_user(self.login.user());
         self.transaction = None;
+        self.tell_transaction();
         self.reply_mode = ReplyMode::On;
         self.select(0);
         self.set_version(Version::Resp2);
@@ -120,6 +128,26 @@ impl Client {
     pub fn set_no_touch(&mut self, no_touch: bool) {
         self.no_touch = no_touch;
         self.info.no_touch.store(no_touch, Relaxed);
+    }
+
+    /// Begins or ends to watch the commands of all clients.
+    pub fn set_monitor(&mut self, monitors: &Monitors, watches: bool) {
+        if self.is_monitor != watches {
+            match watches {
+                true => monitors.add(&self.info),
+                false => monitors.remove(&self.info),
+            }
+            self.is_monitor = watches;
+            self.info.is_monitor.store(watches, Relaxed);
+        }
+    }
+
+    /// Tells others how its transaction and its watches stand.
+    pub fn tell_transaction(&self) {
+        let (queued, bytes) = self.transaction.as_ref().map_or((0, 0), |open| (open.queue.len() + 1, open.bytes));
+        self.info.queued.store(queued, Relaxed);
+        self.info.queued_bytes.store(bytes, Relaxed);
+        self.info.set_watch(self.watched.keys.len(), &self.watched.watch);
     }
 
     /// Selects a database.

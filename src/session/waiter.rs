@@ -149,6 +149,17 @@ impl Waiters {
         self.inner.lock().queues.len()
     }
 
+    /// How many wait for a limited time.
+    pub fn limited(&self) -> usize {
+        self.inner.lock().clients.values().filter(|waiter| waiter.wait.deadline_ms.is_some()).count()
+    }
+
+    /// Keys that somebody waits for whom also their removal serves.
+    pub fn keys_of_removal(&self) -> usize {
+        let minds = |queue: &&VecDeque<Arc<Waiter>>| queue.iter().any(|waiter| waiter.wait.minds_removal);
+        self.inner.lock().queues.values().filter(minds).count()
+    }
+
     /// What a client waits for.
     pub fn of_client(&self, id: u64) -> Option<Arc<Waiter>> {
         self.inner.lock().clients.get(&id).cloned()
@@ -161,6 +172,7 @@ impl Waiters {
             inner.queues.entry((waiter.wait.database, key.clone())).or_default().push_back(waiter.clone());
         }
         inner.clients.insert(waiter.wait.info.id, waiter.clone());
+        waiter.wait.info.blocked.store(true, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -177,6 +189,7 @@ impl Waiters {
             }
         }
         if inner.clients.remove(&waiter.wait.info.id).is_some() {
+            waiter.wait.info.blocked.store(false, Ordering::Relaxed);
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }

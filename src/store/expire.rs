@@ -73,7 +73,8 @@ impl Keyspace {
         if let Some(record) = entry.key().record() {
             let bytes = -(record.memory() as i64);
             let volatile = -i64::from(record.expiry().is_some());
-            self.count(local.worker, database, Delta { keys: -1, volatile, bytes });
+            let partial = -i64::from(record.soonest().is_some());
+            self.count(local.worker, database, Delta { keys: -1, volatile, partial, bytes });
             Store::new(self, local, database, now_ms).notify(record.key(), Event::EXPIRED);
         }
         drop(entry.remove_entry());
