@@ -77,7 +77,13 @@ fn parse_with(
         }
         Parsed::Run { command, file, flags } => (command, file, flags),
     };
-    let action = if command.is_some() { Action::CheckConfig } else { Action::Serve };
+    let action = match command.as_deref() {
+        None => Action::Serve,
+        Some("check-config") => Action::CheckConfig,
+        Some(tool) => {
+            return Err(Error::single("command line", format!("'{tool}' comes first: roster {tool} --help")));
+        }
+    };
     let named = || {
         environment
             .iter()
