@@ -14,6 +14,7 @@ pub mod memory;
 pub mod notify;
 pub mod process;
 pub mod resident;
+pub mod sockets;
 pub mod tool;
 pub mod topology;
 pub mod tuning;
