@@ -5,7 +5,7 @@ let
   names = map (lib.removeSuffix ".toml") (
     builtins.filter (lib.hasSuffix ".toml") (builtins.attrNames (builtins.readDir folder))
   );
-  read = name: lib.importTOML (folder + "/${name}.toml");
+  read = name: builtins.fromTOML (builtins.readFile (folder + "/${name}.toml"));
 
   # The rows of a profile: those of the profiles that it includes come first, and its own take the place of theirs.
   rowsOf =

@@ -21,10 +21,9 @@ let
 
   units = pkgs.runCommand "roster-units" { } ''
     mkdir -p $out/lib/systemd/system
-    for unit in roster.service roster-tune.service; do
-      substitute ${../systemd}/$unit $out/lib/systemd/system/$unit --replace /usr/bin/roster ${program}
+    for unit in roster.service roster-tune.service roster.socket; do
+      sed 's#/usr/bin/roster#${program}#' ${../systemd}/$unit > $out/lib/systemd/system/$unit
     done
-    cp ${../systemd}/roster.socket $out/lib/systemd/system/
   '';
 in
 {
@@ -100,8 +99,6 @@ in
     systemd.services.roster = {
       wantedBy = [ "multi-user.target" ];
       restartTriggers = [ config.environment.etc."roster/roster.toml".source ];
-      # The server looks its settings up where the module puts them.
-      environment.ROSTER_CONFIG = "/etc/roster/roster.toml";
       serviceConfig =
         lib.optionalAttrs (cfg.requirePassFile != null) {
           LoadCredential = [

@@ -78,6 +78,10 @@ pub(super) fn limit(machine: &Machine, name: &str, condition: &Condition, places
 
 /// No process of this name runs.
 pub(super) fn no_process(machine: &Machine, name: &str) -> Outcome {
+    // Where a service may not see the processes of others, as under ProtectProc=, it sees not even the first.
+    if machine.read("/proc/1/comm").is_none() {
+        return Outcome::absent("does not run".to_owned(), "other processes are hidden");
+    }
     let running = process::named(machine, name);
     let current = if running.is_empty() { "does not run" } else { "runs" };
     Outcome::of("does not run".to_owned(), current.to_owned(), running.is_empty())

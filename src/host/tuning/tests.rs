@@ -182,6 +182,16 @@ fn machines_as_they_come() {
 }
 
 #[test]
+fn hidden_processes_are_no_proof() {
+    let machine = Fixture::new(EPYC);
+    machine.put("/proc/900/comm", "irqbalance");
+    std::fs::remove_file(machine.machine.place("/proc/1/comm")).unwrap();
+    let report = machine.report("ent1-m");
+    let row = report.findings.iter().find(|finding| finding.condition == "irqbalance").unwrap();
+    assert_eq!((row.state, row.current.as_str()), (State::Absent, "other processes are hidden"));
+}
+
+#[test]
 fn pictures_of_machines() {
     let numa = Fixture::new(NUMA);
     let cpus = topology::cpus(&numa.machine);
