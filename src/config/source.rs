@@ -106,7 +106,9 @@ impl Layer {
                 continue;
             }
             match read(&path) {
-                Ok(text) => layer.put(setting, path.display().to_string(), text.trim_end_matches(['\r', '\n']).to_owned()),
+                Ok(text) => {
+                    layer.put(setting, path.display().to_string(), text.trim_end_matches(['\r', '\n']).to_owned())
+                }
                 Err(message) => layer.problem(path.display().to_string(), message),
             }
         }

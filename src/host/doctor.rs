@@ -10,7 +10,7 @@ use super::process::{self, WorkerThread};
 use super::topology::{self, Cpu, Nic};
 use super::tuning::{Finding, Report, Severity, State};
 
-/// The widest column of a table; longer cells run over.
+/// The widest column of a table; longer cells are cut.
 const WIDEST: usize = 44;
 
 /// The report as a table, and the picture of the machine.
@@ -68,13 +68,25 @@ fn table<const N: usize>(page: &mut String, rows: &[[String; N]], colours: &[Opt
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default().min(WIDEST);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for (number, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        // The last column has nothing after it to push away.
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column + 1 == N {
+            true => cell.clone(),
+            false => format!("{:width$}", shorten(cell)),
+        });
         let line = cells.collect::<Vec<_>>().join("  ");
         let _ = match colours.get(number).copied().flatten() {
             Some(colour) => writeln!(page, "{colour}{}\x1b[0m", line.trim_end()),
             None => writeln!(page, "{}", line.trim_end()),
         };
     }
+}
+
+/// A cell that fits into the widest column.
+fn shorten(cell: &str) -> String {
+    if cell.chars().count() <= WIDEST {
+        return cell.to_owned();
+    }
+    cell.chars().take(WIDEST - 1).chain(['…']).collect()
 }
 
 /// What is known of a machine's CPUs and network devices.

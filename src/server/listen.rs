@@ -59,7 +59,8 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
         addresses: Vec::new(),
         socket_file: None,
     };
-    let inherited = sockets::take().map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
+    let inherited =
+        sockets::take().map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
     if !inherited.is_empty() {
         adopt(&mut bound, inherited, nonblocking)
             .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;

@@ -128,9 +128,7 @@ pub fn chosen(machine: &Machine) -> Result<Profile, String> {
 /// What of this host is not as its profile wants it, without what is only a note: a sentence each, with the remedy.
 pub fn findings() -> Vec<String> {
     match &*current() {
-        Ok(report) => {
-            report.differing().filter(|one| one.severity > Severity::Note).map(Finding::line).collect()
-        }
+        Ok(report) => report.differing().filter(|one| one.severity > Severity::Note).map(Finding::line).collect(),
         Err(error) => vec![error.clone()],
     }
 }
