@@ -37,6 +37,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("Errorstats", errors),
     section("Cluster", cluster),
     section("Keyspace", keyspace),
+    Section { title: "Tuning", default: false, write: tuning },
 ];
 
 const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
@@ -306,6 +307,23 @@ fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     for (code, count) in cx.node.stats.errors_by_code() {
         page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    Ok(())
+}
+
+/// What of the host differs from its tuning profile, which is what `roster doctor` tells in full.
+fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    match &*host::tuning::current() {
+        Ok(report) => {
+            page.put("tuning_profile", &report.profile);
+            page.put("tuning_passed", u8::from(report.passes()));
+            page.put("tuning_differing", report.differing().count());
+            for (number, finding) in report.differing().enumerate() {
+                let severity = finding.severity.as_str();
+                page.put(&format!("tuning_finding{number}"), format_args!("severity={severity},{}", finding.line()));
+            }
+        }
+        Err(error) => page.put("tuning_error", error),
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod task;
 mod tests;
 mod tick;
 mod wait;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -68,6 +69,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     node.shutdown.on_request(move || {
         let _ = requested.send(Event::Requested);
     });
+    watchdog::prepare(places.cpus.len());
     for ((number, cpu), listeners) in places.cpus.iter().copied().enumerate().zip(bound.workers) {
         let seat = Seat { number, cpu, driver: choice.driver.clone(), listeners, node, events: events.clone() };
         runtime::start(seat).map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
@@ -175,4 +177,5 @@ fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAd
         tracing::info!("not tuned: {}", untuned.join("; "));
     }
     notify::send("READY=1");
+    watchdog::start();
 }

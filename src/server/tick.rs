@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::FLUSH_AT;
 use super::hub::{Guest, Hub};
+use super::watchdog;
 use crate::command::Worker;
 use crate::config::{OutputLimit, Settings};
 use crate::telemetry;
@@ -31,6 +32,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
             let mut worker = hub.worker.borrow_mut();
+            watchdog::beat(worker.number());
             worker.refresh();
             expire(&worker);
             crate::command::react(&worker);
