@@ -216,18 +216,15 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a server without snapshots and log tells about them.
+/// Snapshots, and that there is no log.
 fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
-    let started = (cx.now_ms() / 1000).saturating_sub(cx.node.started.elapsed().as_secs());
+    // Clients are accepted when everything is loaded.
     page.put("loading", 0);
     page.put("async_loading", 0);
-    page.put("rdb_changes_since_last_save", cx.node.keyspace.changes());
-    page.put("rdb_bgsave_in_progress", 0);
-    page.put("rdb_last_save_time", started);
-    page.put("rdb_last_bgsave_status", "ok");
-    page.put("rdb_last_bgsave_time_sec", -1);
-    page.put("rdb_current_bgsave_time_sec", -1);
-    page.put("rdb_saves", 0);
+    super::save::tell(cx, |name, value| match (name, value) {
+        ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
+        _ => page.put(name, value),
+    });
     page.put("aof_enabled", 0);
     page.put("aof_rewrite_in_progress", 0);
     page.put("aof_rewrite_scheduled", 0);

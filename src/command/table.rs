@@ -39,6 +39,7 @@ const FAMILIES: &[&[Command]] = &[
     super::memory_usage::COMMANDS,
     super::object::COMMANDS,
     super::pubsub::COMMANDS,
+    super::save::COMMANDS,
     super::scan::COMMANDS,
     super::server::COMMANDS,
     super::stream::COMMANDS,

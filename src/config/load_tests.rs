@@ -234,7 +234,6 @@ fn mistakes_in_flags_are_told_in_one_line() {
 fn what_this_build_lacks_is_refused_not_ignored() {
     for (given, expected) in [
         (["--appendonly", "yes"], "this build keeps no append-only log yet; only appendonly no is accepted"),
-        (["--save", "900 1"], "this build saves no snapshots by itself yet; only save \"\" is accepted"),
         (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
         (
             ["--maxmemory-policy", "allkeys-lru"],

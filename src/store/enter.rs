@@ -31,6 +31,9 @@ pub struct Local {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
+    /// Beside others, to read only.
+    Reading,
+    /// Beside others.
     Shared,
     Exclusive,
     Global,
@@ -77,6 +80,17 @@ impl Local {
         self.place.set(0);
     }
 
+    /// Whether the entry in force is one to change keys.
+    #[inline]
+    pub(super) fn may_change(&self) -> bool {
+        !matches!(self.held.get(), Hold::Nothing | Hold::Reading)
+    }
+
+    /// Whether this worker is alone where it is.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.held.get(), Hold::Exclusive | Hold::Global)
+    }
+
     /// The hash and the shard of a key.
     #[inline]
     pub(super) fn route(&self, keyspace: &Keyspace, key: &[u8]) -> (u64, u32) {
@@ -117,17 +131,47 @@ impl Keyspace {
         let hash = self.hasher.hash(key);
         let shard = self.shard_of(key, hash);
         self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
         local.routed.set(Routed { key, hash, shard });
         Ok(self.outermost(local, Hold::Shared))
     }
 
-    /// Enters one shard by its number, beside other workers.
+    /// Enters the shard of one key, beside other workers, only to read it.
+    #[inline]
+    pub fn enter_key_to_read<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        let hash = self.hasher.hash(key);
+        let shard = self.shard_of(key, hash);
+        self.gate.enter_shared(local.worker, shard)?;
+        local.routed.set(Routed { key, hash, shard });
+        Ok(self.outermost(local, Hold::Reading))
+    }
+
+    /// Enters the shard of a key by its number and the key's hash, beside other workers.
+    pub(super) fn enter_hash<'a>(&'a self, local: &'a Local, shard: u32, hash: u64) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
+        Ok(self.outermost(local, Hold::Shared))
+    }
+
+    /// Enters one shard by its number, beside other workers, only to look.
     pub(super) fn enter_shard<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
         if local.is_inside() {
             return Ok(self.nested(local));
         }
         self.gate.enter_shared(local.worker, shard)?;
-        Ok(self.outermost(local, Hold::Shared))
+        Ok(self.outermost(local, Hold::Reading))
     }
 
     /// Enters the shards of several keys, alone.
@@ -151,6 +195,11 @@ impl Keyspace {
 
     /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
     pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
+        // What changes under this entry is handed to the cut when it does, and cannot wait then.
+        if self.cut.is_active() && self.cut_is_full() {
+            local.routes.borrow_mut().clear();
+            return Err(Busy);
+        }
         let routes = std::mem::take(&mut *local.routes.borrow_mut());
         let entered = self.enter_shards(local, routes.iter().map(|routed| routed.shard));
         let mut kept = local.routes.borrow_mut();
@@ -186,6 +235,9 @@ impl Keyspace {
             debug_assert!(local.held.get() == Hold::Global, "a wider entry inside a narrower one");
             return Ok(self.nested(local));
         }
+        if self.cut.is_active() && self.cut_is_full() {
+            return Err(Busy);
+        }
         self.gate.enter_global(local.worker, PATIENCE)?;
         Ok(self.outermost(local, Hold::Global))
     }
@@ -210,7 +262,7 @@ impl Drop for Held<'_> {
         let (gate, worker) = (&self.keyspace.gate, self.local.worker);
         match self.local.held.replace(Hold::Nothing) {
             Hold::Nothing => (),
-            Hold::Shared => {
+            Hold::Reading | Hold::Shared => {
                 self.local.routed.set(NOWHERE);
                 gate.leave(worker);
             }
