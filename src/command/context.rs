@@ -1,6 +1,6 @@
 //! What a command sees: its client, its reply, the store, and the server that it is part of.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +9,7 @@ use super::error::Error;
 use crate::config::{self, Settings};
 use crate::persist::saves::Saves;
 use crate::protocol::Reply;
+use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
@@ -30,6 +31,8 @@ pub struct Node {
     notifies: AtomicBool,
     /// The clients that wait for keys.
     pub waiters: Waiters,
+    /// The scripts.
+    pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
     /// When the server started.
@@ -126,6 +129,7 @@ impl Node {
             channels: Channels::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
+            scripts: Shared::new(workers),
             stats: Stats::new(workers),
             started: Instant::now(),
             run_id: random_hex(40),
@@ -185,6 +189,8 @@ pub struct Worker {
     random: Cell<u64>,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
     pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
+    /// What runs its scripts, from the first one on.
+    vm: OnceCell<Vm>,
 }
 
 impl Worker {
@@ -200,7 +206,25 @@ impl Worker {
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
             unserved: RefCell::default(),
+            vm: OnceCell::new(),
         }
+    }
+
+    /// What runs its scripts.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(super) fn vm(&self) -> Result<&Vm, Error> {
+        let limit = usize::try_from(self.settings.script_memory_limit).unwrap_or(usize::MAX);
+        if let Some(vm) = self.vm.get() {
+            vm.limit_memory(limit);
+            return Ok(vm);
+        }
+        let vm = Vm::new(&self.node.scripts, self.number(), limit, super::identity::REDIS_VERSION);
+        let vm = vm.map_err(|error| Error::new(format!("scripts cannot run: {error}")))?;
+        let node = self.node;
+        node.shutdown.on_request(|| node.scripts.watches.end_all());
+        Ok(self.vm.get_or_init(|| vm))
     }
 
     /// Its number.

@@ -51,7 +51,10 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         match error {
-            Error::Busy => return Outcome::Busy,
+            Error::Busy => match super::script::busy_error(worker) {
+                Some(error) => report(worker, client.version, &error, out),
+                None => return Outcome::Busy,
+            },
             Error::Waits => outcome = Outcome::Waits,
             error => report(worker, client.version, &error, out),
         }
@@ -199,6 +202,9 @@ fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result
 
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
+    if command.enters_itself {
+        return Ok(None);
+    }
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
     }
@@ -225,7 +231,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
 /// Whether a call may go to keys that its arguments do not name, so that it has to enter the whole keyspace. What runs
 /// several commands in one entry has to ask it for each of them.
 pub fn goes_everywhere(command: &Command, args: Args<'_>) -> bool {
-    command.keys.iter().any(|spec| spec.is_everywhere(args))
+    command.enters_itself || command.keys.iter().any(|spec| spec.is_everywhere(args))
 }
 
 /// Gives the index of every key to `visit`; `Break` where the arguments do not fit the specification, which the command

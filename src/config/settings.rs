@@ -98,6 +98,15 @@ settings! {
         /// Memory of all clients together, above which the largest is disconnected; 0 is no limit.
         maxmemory_clients: Share = "0", Kind::Share, lacking(NO_CLIENT_EVICTION);
     }
+    Scripts {
+        /// Milliseconds that a script may run before others who wait for its keys are told so and it may be killed; 0 is for ever.
+        busy_reply_threshold: u64 = "5000", ANY_COUNT, aliases(&["lua-time-limit"]);
+        /// Milliseconds after which a script that has changed nothing is ended; 0 never ends one. A server with one worker can
+        /// end a script in no other way, because that worker cannot hear SCRIPT KILL meanwhile.
+        script_time_limit: u64 = "0", ANY_COUNT;
+        /// Bytes that the scripts of one worker may take.
+        script_memory_limit: u64 = "256mb", Kind::Bytes { min: 4 << 20, max: i64::MAX as u64 };
+    }
     Memory {
         /// Bytes that the data may take; 0 is no limit.
         maxmemory: u64 = "0", Kind::Bytes { min: 0, max: u64::MAX }, lacking(NO_EVICTION);

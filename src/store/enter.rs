@@ -242,6 +242,44 @@ impl Keyspace {
         Ok(self.outermost(local, Hold::Global))
     }
 
+    /// The shard of a key, to compare with others.
+    pub fn shard_of_key(&self, key: &[u8]) -> u32 {
+        self.shard_of(key, self.hasher.hash(key))
+    }
+
+    /// Whether this worker has entered everything.
+    pub fn holds_everything(&self, local: &Local) -> bool {
+        local.held.get() == Hold::Global
+    }
+
+    /// Whether this worker is alone in the shard of a key. What runs commands within an entry has to know, because they
+    /// enter nothing more.
+    pub fn holds(&self, local: &Local, key: &[u8]) -> bool {
+        match local.held.get() {
+            Hold::Global => true,
+            Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
+            Hold::Shared | Hold::Nothing => false,
+        }
+    }
+
+    /// Adds the shard of a key to those that this worker has entered alone.
+    ///
+    /// # Errors
+    /// [`Busy`] where others are in it, and where not just some shards were entered. It never waits for long, so two that
+    /// want each other's shards do not wait for ever.
+    pub fn widen(&self, local: &Local, key: &[u8]) -> Result<(), Busy> {
+        if local.held.get() != Hold::Exclusive {
+            return Err(Busy);
+        }
+        let shard = self.shard_of_key(key);
+        let mut owned = local.owned.borrow_mut();
+        if let Err(place) = owned.binary_search(&shard) {
+            self.gate.add_exclusive(local.worker, shard, PATIENCE)?;
+            owned.insert(place, shard);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn outermost<'a>(&'a self, local: &'a Local, hold: Hold) -> Held<'a> {
         local.held.set(hold);
