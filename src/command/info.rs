@@ -49,11 +49,12 @@ mod tests {
             assert_eq!(titles(&rig.run(request)), default, "{request}");
         }
         let all = "Server Clients Memory Persistence Stats Replication CPU Modules Commandstats Errorstats Latencystats \
-                   Cluster Keyspace";
+                   Cluster Keyspace Tuning";
         for request in ["INFO all", "INFO everything", "INFO all default"] {
             assert_eq!(titles(&rig.run(request)), all, "{request}");
         }
         assert_eq!(titles(&rig.run("INFO latencystats cpu COMMANDSTATS")), "CPU Commandstats Latencystats");
+        assert!(rig.run("INFO tuning").contains("|tuning_profile:generic|tuning_passed:"));
         assert_eq!(titles(&rig.run("INFO keyspace CPU")), "CPU Keyspace");
         assert_eq!(rig.run("INFO nosuch"), "$0");
         rig.run("HELLO 3");
