@@ -232,11 +232,6 @@ fn what_this_build_lacks_is_refused_not_ignored() {
     for (given, expected) in [
         (["--appendonly", "yes"], "this build keeps no append-only log yet; only appendonly no is accepted"),
         (["--save", "900 1"], "this build saves no snapshots by itself yet; only save \"\" is accepted"),
-        (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
-        (
-            ["--maxmemory-policy", "allkeys-lru"],
-            "this build does not evict keys yet; only maxmemory-policy noeviction is accepted",
-        ),
         (["--cluster-enabled", "yes"], "this build has no cluster mode yet; only cluster-enabled no is accepted"),
     ] {
         assert_eq!(flags(&given).unwrap_err(), format!("{}: {expected}", given[0]));
