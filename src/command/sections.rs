@@ -251,7 +251,11 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
     page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
     page.put("expired_keys", cx.node.keyspace.expired());
-    page.put_all(&[("evicted_keys", 0), ("evicted_clients", 0)]);
+    let (current, total) = cx.node.budget.exceeded(cx.now_ms());
+    page.put("evicted_keys", cx.node.keyspace.evicted());
+    page.put("evicted_clients", stats.sum(|c| &c.evicted_clients));
+    page.put("total_eviction_exceeded_time", total);
+    page.put("current_eviction_exceeded_time", current);
     page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
     page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);

@@ -83,6 +83,8 @@ impl Event {
     pub const MISS: Event = Event { class: Class::MISS, name: "keymiss" };
     /// A key was removed because its time was up.
     pub const EXPIRED: Event = Event { class: Class::EXPIRED, name: "expired" };
+    /// A key was removed because memory was short.
+    pub const EVICTED: Event = Event { class: Class::EVICTED, name: "evicted" };
 }
 
 /// A change of a key that somebody listens to.
