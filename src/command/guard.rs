@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::client::describe;
 use super::keyspec::{Access, Channels};
 use super::table::{self, Handle};
-use super::{Categories, Command, Error, Flags, Node, Worker};
+use super::{Categories, Command, Context, Error, Flags, Node, Worker};
 use crate::config::Settings;
 use crate::protocol::Args;
 use crate::security::acl::{Acl, Call, Catalogue, Denial, Entry, Event, Needs, Origin, Reason, User};
@@ -133,6 +133,11 @@ pub(super) fn check(worker: &Worker, client: &mut Client, handle: Handle, args: 
         return Ok(());
     }
     user.check(&Request { handle, args }).map_err(|denial| refuse(worker, client, handle, args, denial))
+}
+
+/// Whether the client's user may have this command read keys that its arguments do not name.
+pub(super) fn reads_all_keys(cx: &Context<'_>, args: Args<'_>) -> bool {
+    cx.client.login.user().reads_all_keys(&Request { handle: cx.command, args })
 }
 
 #[cold]

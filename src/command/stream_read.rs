@@ -5,7 +5,7 @@
 
 use super::collection::collection_of;
 use super::stream_syntax::{
-    no_key_or_group, parse_id, parse_integer, quoting, silent, write_entries, write_entry, write_id,
+    no_key_or_group, parse_id, parse_integer, quoting, write_entries, write_entry, write_id,
 };
 use super::{Access, Begin, Command, Context, Error, Find, Flags, Group, KeySpec};
 use crate::protocol::Args;
@@ -338,7 +338,7 @@ fn serve_member(
                 reply.end_array(mark, written as usize);
             }
         }
-        store.changed(key, silent("xreadgroup"));
+        store.changed(key, Event::silent("xreadgroup"));
         Ok(true)
     })
 }
