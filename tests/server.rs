@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "server/atomic.rs"]
+mod atomic;
 #[path = "server/connections.rs"]
 mod connections;
 #[path = "server/limits.rs"]
@@ -12,3 +14,5 @@ mod limits;
 mod process;
 #[path = "server/users.rs"]
 mod users;
+#[path = "server/waiting.rs"]
+mod waiting;

@@ -161,14 +161,10 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("maxclients", cx.settings().maxclients);
     page.put("client_recent_max_input_buffer", buffers.largest_input);
     page.put("client_recent_max_output_buffer", buffers.largest_output);
-    // Nothing blocks a client, tracks its keys or waits for its time in this build.
-    page.put_all(&[
-        ("blocked_clients", 0),
-        ("tracking_clients", 0),
-        ("clients_in_timeout_table", 0),
-        ("total_blocking_keys", 0),
-        ("total_blocking_keys_on_nokey", 0),
-    ]);
+    page.put("blocked_clients", cx.node.waiters.len());
+    page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
+    page.put("total_blocking_keys", cx.node.waiters.keys());
+    page.put("total_blocking_keys_on_nokey", 0);
     Ok(())
 }
 
