@@ -389,7 +389,7 @@ mod tests {
         for (request, events) in [
             ("PFADD h a", "pfadd h"),
             ("PFADD h a", ""),
-            ("PFCOUNT h", ""),
+            ("PFCOUNT h", "pfcount h"),
             ("PFMERGE i h", "pfadd i"),
             ("EXPIRE h 10", "-"),
             ("PFADD h b", "pfadd h"),
