@@ -159,6 +159,16 @@ COMMANDS = FAMILIES[sys.argv[5]] if len(sys.argv) > 5 else COMMANDS + [one for f
 ADVANCED = [(module.NEWER, module.newer(rng)) for module in MODULES.values() if hasattr(module, "newer")]
 
 
+def asked(reference, words):
+    """What the reference replies. Redis's SORT takes the `ERANGE` that an earlier command's number left in `errno` for a fault of
+    its own numbers, so it is asked again after a command that clears that."""
+    reply = reference(*words)
+    if str(words[0]).upper().startswith("SORT") and isinstance(reply, bytes) and b"can't be converted into double" in reply:
+        reference("INCRBYFLOAT", "none", "x")
+        reply = reference(*words)
+    return reply
+
+
 def same(words, theirs, ours) -> bool:
     if theirs == ours:
         return True
@@ -198,7 +208,7 @@ try:
             connection("HELLO", protocol)
         for number in range(count):
             words = pick(COMMANDS)()
-            expected, got = theirs(*words), ours(*words)
+            expected, got = asked(theirs, words), ours(*words)
             assert same(words, expected, got), (
                 f"command {number} of seed {seed}, RESP{protocol}: {[str(word)[:80] for word in words]}\n"
                 f"  redis  {str(expected)[:300]}\n  roster {str(got)[:300]}"

@@ -17,7 +17,7 @@ def is_alike(words, theirs, ours) -> bool:
     know; SORT turns small sorted sets into large ones where Roster leaves them."""
     name, both = words[0], isinstance(theirs, list) and isinstance(ours, list)
     if name == "OBJECT" and words[1] == "ENCODING":
-        return words[2] in KEYS and (theirs, ours) in (NEW_NAMES if "REFERENCE" in os.environ else OLD_NAMES)
+        return words[2] in (*KEYS, "absent") and (theirs, ours) in (NEW_NAMES if "REFERENCE" in os.environ else OLD_NAMES)
     if name == "MEMORY":
         numbers = isinstance(theirs, bytes) and isinstance(ours, bytes)
         return numbers and theirs[:1] == ours[:1] == b":" and int(theirs[1:]) > 0 and int(ours[1:]) > 0

@@ -1,5 +1,7 @@
 """Sorted sets: scores, ranks, ranges, pops, and what is made of several, plain sets among them."""
 
+import os
+
 KEYS = ["zset1", "zset2", "zset3", "zset3", "zlex", "k0"]
 SCORES = ["0", "1", "2", "-1", "1.5", "0.1", "-2.25", "1e17", "3.0e3", "12345678.9", "inf", "-inf", "+inf"]
 WRONG = ["x", "", "nan", " 1", "1e999", "1 "]
@@ -30,6 +32,9 @@ def is_alike(words, theirs, ours):
     if name in ("ZRANK", "ZREVRANK") and len(words) > 3:
         # Redis 7.0 does not know WITHSCORE, and refuses it by the number of arguments.
         return isinstance(theirs, bytes) and b"wrong number of arguments" in theirs
+    if name == "OBJECT":
+        # Redis since 7.2 makes a set large for what a command might add; Roster for what it does.
+        return (theirs, ours) == (b"skiplist", b"listpack") and "REFERENCE" in os.environ
     if not name.startswith("Z"):
         return False
     if theirs == b"-ERR min or max is not a float" and any(" " in str(word) for word in words[2:4]):
