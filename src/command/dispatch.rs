@@ -188,6 +188,10 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
     }
+    // An entry that covers this one, such as a transaction's, has entered its keys already.
+    if worker.local.is_inside() {
+        return Ok(None);
+    }
     let mut keys = 0;
     let mut first = 0;
     let _ = each_key(command, args, |index| {
@@ -198,9 +202,8 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
         0 => Ok(None),
         1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
         _ => {
-            let mut indices = Vec::with_capacity(keys);
-            let _ = each_key(command, args, |index| indices.push(index));
-            Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
+            let _ = each_key(command, args, |index| keyspace.name(&worker.local, args.get(index)));
+            Ok(Some(keyspace.enter_named(&worker.local)?))
         }
     }
 }
