@@ -271,12 +271,15 @@ fn sort_reads_derived_keys_for_those_who_may_read_all() {
     ] {
         let mut rig = with_alice(&format!("+@all {rules}"));
         rig.run("RPUSH l 2 1");
-        as_alice(&mut rig, &[
-            ("SORT l BY w*", by),
-            ("SORT l BY w* FOO", if by == BY { BY } else { "-ERR syntax error" }),
-            ("SORT l FOO BY w*", "-ERR syntax error"),
-            ("SORT l BY nosort", "*2|$1|2|$1|1"),
-            ("SORT l GET #", get),
-        ]);
+        as_alice(
+            &mut rig,
+            &[
+                ("SORT l BY w*", by),
+                ("SORT l BY w* FOO", if by == BY { BY } else { "-ERR syntax error" }),
+                ("SORT l FOO BY w*", "-ERR syntax error"),
+                ("SORT l BY nosort", "*2|$1|2|$1|1"),
+                ("SORT l GET #", get),
+            ],
+        );
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::config::caller;
 use super::digest::Digest;
 use super::{Command, Context, Error, Flags, Group};
+use crate::config::Settings;
 use crate::protocol::{Args, number};
 use crate::store::{Object, Value};
 use crate::value::list::List;
-use crate::config::Settings;
 
 /// The longest `DEBUG SLEEP`, in seconds: a server that sleeps longer cannot be told from a broken one.
 const LONGEST_SLEEP: f64 = 3600.0;

@@ -40,7 +40,9 @@ impl<'a> ScanOptions<'a> {
                 (&b"novalues"[..], Over::Hash, "NOVALUES option can only be used in HSCAN"),
                 (b"noscores", Over::SortedSet, "NOSCORES option can only be used in ZSCAN"),
             ];
-            if let Some((_, rightly, refusal)) = names_only.into_iter().find(|(word, ..)| option.eq_ignore_ascii_case(word)) {
+            if let Some((_, rightly, refusal)) =
+                names_only.into_iter().find(|(word, ..)| option.eq_ignore_ascii_case(word))
+            {
                 if over != rightly {
                     return Err(Error::new(refusal));
                 }

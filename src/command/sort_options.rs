@@ -40,7 +40,8 @@ impl May {
     pub(super) const ALL: May = May { store: true, read_derived: true };
 }
 
-const BY_DENIED: Error = Error::Reply(Cow::Borrowed("ERR BY option of SORT denied due to insufficient ACL permissions."));
+const BY_DENIED: Error =
+    Error::Reply(Cow::Borrowed("ERR BY option of SORT denied due to insufficient ACL permissions."));
 const GET_DENIED: Error =
     Error::Reply(Cow::Borrowed("ERR GET option of SORT denied due to insufficient ACL permissions."));
 

@@ -143,7 +143,7 @@ COMMANDS = [
     lambda: [pick(["RENAME", "RENAMENX"]), key(), key()],
     lambda: ["COPY", key(), key(), *options(["DB", pick([0, 1, 15, 16, -1, "x"])], ["REPLACE"], ["foo"])],
     lambda: ["MOVE", key(), pick([0, 1, 15, 16, -1, "x"])],
-    lambda: [pick(["EXPIRE", "PEXPIRE"]), key(), pick([1000000, -1, 0, "x", 2**63 - 1, -(2**63)]), *options(*TTL_OPTIONS)],
+    lambda: [pick(["EXPIRE", "PEXPIRE"]), key(), pick([rng.randrange(10**6, 10**9), -1, 0, "x", 2**63 - 1, -(2**63)]), *options(*TTL_OPTIONS)],
     lambda: [pick(["EXPIREAT", "PEXPIREAT"]), key(), pick([99999999999999, 1, 0, "x", 2**63 - 1]), *options(*TTL_OPTIONS)],
     lambda: [pick(["EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL"]), key()],
     lambda: ["OBJECT", pick(["ENCODING", "FREQ", "foo"]), key()],
