@@ -13,6 +13,7 @@ mod context;
 mod counter;
 mod database;
 mod debug;
+mod digest;
 mod dispatch;
 mod docs;
 mod dump;

@@ -165,7 +165,7 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("blocked_clients", cx.node.waiters.len());
     page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
     page.put("total_blocking_keys", cx.node.waiters.keys());
-    page.put("total_blocking_keys_on_nokey", 0);
+    page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
 }
 

@@ -75,6 +75,12 @@ events! {
 }
 
 impl Event {
+    /// An event of a change that keyspace notifications leave out: watches, persistence and replication hear of it, and no
+    /// setting of `notify-keyspace-events` publishes it.
+    pub const fn silent(name: &'static str) -> Event {
+        Event { class: Class(0), name }
+    }
+
     /// A key was removed.
     pub const DEL: Event = Event::generic("del");
     /// A key was created.
