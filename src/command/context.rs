@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
 use crate::config::{self, Settings};
+use crate::persist::saves::Saves;
 use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
@@ -40,6 +41,8 @@ pub struct Node {
     pub run_id: String,
     /// Facts that the runtime fills in when it has started.
     pub facts: Facts,
+    /// The snapshots.
+    pub saves: Arc<Saves>,
     /// What `SHUTDOWN` or a signal asked for.
     pub shutdown: Shutdown,
 }
@@ -57,10 +60,16 @@ pub struct Facts {
     pub executable: String,
 }
 
+/// What is done when a snapshot was saved, or was not.
+type Then = Box<dyn FnOnce(bool) + Send>;
+
 /// A request to end the server, and who is to be woken for it.
 #[derive(Default)]
 pub struct Shutdown {
     state: AtomicU8,
+    /// Whether what changes until the end is to be saved.
+    saves: AtomicBool,
+    order: parking_lot::Mutex<Option<Then>>,
     wake: parking_lot::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -69,6 +78,26 @@ impl Shutdown {
     pub fn request(&self) {
         self.state.store(1, Ordering::SeqCst);
         self.wake.lock().iter().for_each(|wake| wake());
+    }
+
+    /// Has what is not saved at the end saved then.
+    pub fn save_at_end(&self) {
+        self.saves.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what is not saved at the end is to be.
+    pub fn saves_at_end(&self) -> bool {
+        self.saves.load(Ordering::SeqCst)
+    }
+
+    /// Has a worker save a snapshot of everything up to then, and tell `then` whether it was saved.
+    pub fn order_save(&self, then: impl FnOnce(bool) + Send + 'static) {
+        *self.order.lock() = Some(Box::new(then));
+    }
+
+    /// What was ordered.
+    pub(super) fn take_order(&self) -> Option<Then> {
+        self.order.lock().take()
     }
 
     /// Whether the end was asked for.
@@ -105,6 +134,7 @@ impl Node {
             started: Instant::now(),
             run_id: random_hex(40),
             facts,
+            saves: Arc::default(),
             shutdown: Shutdown::default(),
         };
         let used = super::memory::Usage::read().used();

@@ -149,6 +149,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
     }
+    if super::save::is_refused(worker, command) {
+        return Err(Error::MISCONF);
+    }
     if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
         return Err(subscribed(handle));
     }
@@ -173,17 +176,28 @@ fn subscribed(handle: Handle) -> Error {
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
 #[inline]
 fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
-    let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),
         [one] if !command.exclusive => match (one.begin, one.find) {
             (Begin::Index(index), Find::Range { last: 0, .. }) => {
-                Ok(Some(keyspace.enter_key(&worker.local, args.get(index))?))
+                Ok(Some(enter_one(worker, command, args.get(index))?))
             }
             _ => enter_many(worker, command, args),
         },
         _ => enter_many(worker, command, args),
     }
+}
+
+/// Enters the shard of one key beside others.
+#[inline]
+fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result<Held<'a>, Error> {
+    let keyspace = &worker.node.keyspace;
+    let only_reads = command.flags.contains(Flags::READONLY) && !command.flags.contains(Flags::MAY_REPLICATE);
+    Ok(if only_reads {
+        keyspace.enter_key_to_read(&worker.local, key)
+    } else {
+        keyspace.enter_key(&worker.local, key)
+    }?)
 }
 
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
@@ -194,6 +208,10 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
     }
+    // An entry that covers this one, such as a transaction's, has entered its keys already.
+    if worker.local.is_inside() {
+        return Ok(None);
+    }
     let mut keys = 0;
     let mut first = 0;
     let _ = each_key(command, args, |index| {
@@ -202,11 +220,10 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     });
     match keys {
         0 => Ok(None),
-        1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
+        1 if !command.exclusive => Ok(Some(enter_one(worker, command, args.get(first))?)),
         _ => {
-            let mut indices = Vec::with_capacity(keys);
-            let _ = each_key(command, args, |index| indices.push(index));
-            Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
+            let _ = each_key(command, args, |index| keyspace.name(&worker.local, args.get(index)));
+            Ok(Some(keyspace.enter_named(&worker.local)?))
         }
     }
 }

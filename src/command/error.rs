@@ -168,6 +168,8 @@ texts! {
     /// A wait beyond the end of time.
     TIMEOUT_RANGE = "ERR timeout is out of range";
     /// A command before authentication.
+    MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    /// A command before AUTH.
     NO_AUTH = "NOAUTH Authentication required.";
     /// AUTH with a wrong password.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";

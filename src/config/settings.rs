@@ -22,7 +22,6 @@ const ANY_COUNT: Kind = Kind::Integer { min: 0, max: I64_MAX };
 const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
 
 const NO_EVICTION: &str = "this build does not evict keys yet";
-const NO_SNAPSHOTS: &str = "this build saves no snapshots by itself yet";
 const NO_LOG: &str = "this build keeps no append-only log yet";
 const NO_CLUSTER: &str = "this build has no cluster mode yet";
 const NO_CLIENT_EVICTION: &str = "this build does not evict clients yet";
@@ -158,9 +157,15 @@ settings! {
     }
     Persistence {
         /// When to save a snapshot: pairs of seconds and changes; nothing for never.
-        save: SaveRules = "", Kind::SaveRules, lacking(NO_SNAPSHOTS);
+        save: SaveRules = "", Kind::SaveRules;
         /// Name of the snapshot's file in `dir`.
         dbfilename: String = "dump.rdb", Kind::FileName, protected;
+        /// Compress strings in snapshots.
+        rdbcompression: bool = "yes", Kind::Flag;
+        /// End snapshots with a checksum.
+        rdbchecksum: bool = "yes", Kind::Flag, fixed;
+        /// Refuse writes while the last snapshot in the background failed and `save` asks for snapshots.
+        stop_writes_on_bgsave_error: bool = "yes", Kind::Flag;
         /// Keep an append-only log of all writes.
         appendonly: bool = "no", Kind::Flag, lacking(NO_LOG);
         /// When the append-only log is made durable.

@@ -22,11 +22,18 @@ pub struct Local {
     owned: RefCell<Vec<u32>>,
     /// Where the key of the shared entry in force hashes to, so that the access itself need not hash it again.
     routed: Cell<Routed>,
+    /// The same for the keys of an exclusive entry, in the order in which they were named, and the place in it of the key that
+    /// was accessed last: commands go through their keys in that order.
+    routes: RefCell<Vec<Routed>>,
+    place: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
+    /// Beside others, to read only.
+    Reading,
+    /// Beside others.
     Shared,
     Exclusive,
     Global,
@@ -52,6 +59,8 @@ impl Local {
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),
+            routes: RefCell::default(),
+            place: Cell::new(0),
         }
     }
 
@@ -62,8 +71,24 @@ impl Local {
 
     /// Whether this worker is inside anything.
     #[inline]
-    pub(super) fn is_inside(&self) -> bool {
+    pub fn is_inside(&self) -> bool {
         self.held.get() != Hold::Nothing
+    }
+
+    /// Goes back to the first key of the exclusive entry in force.
+    pub(super) fn rewind(&self) {
+        self.place.set(0);
+    }
+
+    /// Whether the entry in force is one to change keys.
+    #[inline]
+    pub(super) fn may_change(&self) -> bool {
+        !matches!(self.held.get(), Hold::Nothing | Hold::Reading)
+    }
+
+    /// Whether this worker is alone where it is.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.held.get(), Hold::Exclusive | Hold::Global)
     }
 
     /// The hash and the shard of a key.
@@ -72,6 +97,15 @@ impl Local {
         let routed = self.routed.get();
         if std::ptr::eq(routed.key, key) {
             return (routed.hash, routed.shard);
+        }
+        if self.held.get() == Hold::Exclusive {
+            let (routes, place) = (self.routes.borrow(), self.place.get());
+            for next in [place, place + 1] {
+                if let Some(routed) = routes.get(next).filter(|routed| std::ptr::eq(routed.key, key)) {
+                    self.place.set(next);
+                    return (routed.hash, routed.shard);
+                }
+            }
         }
         let hash = keyspace.hasher.hash(key);
         (hash, keyspace.shard_of(key, hash))
@@ -97,17 +131,47 @@ impl Keyspace {
         let hash = self.hasher.hash(key);
         let shard = self.shard_of(key, hash);
         self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
         local.routed.set(Routed { key, hash, shard });
         Ok(self.outermost(local, Hold::Shared))
     }
 
-    /// Enters one shard by its number, beside other workers.
+    /// Enters the shard of one key, beside other workers, only to read it.
+    #[inline]
+    pub fn enter_key_to_read<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        let hash = self.hasher.hash(key);
+        let shard = self.shard_of(key, hash);
+        self.gate.enter_shared(local.worker, shard)?;
+        local.routed.set(Routed { key, hash, shard });
+        Ok(self.outermost(local, Hold::Reading))
+    }
+
+    /// Enters the shard of a key by its number and the key's hash, beside other workers.
+    pub(super) fn enter_hash<'a>(&'a self, local: &'a Local, shard: u32, hash: u64) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
+        Ok(self.outermost(local, Hold::Shared))
+    }
+
+    /// Enters one shard by its number, beside other workers, only to look.
     pub(super) fn enter_shard<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
         if local.is_inside() {
             return Ok(self.nested(local));
         }
         self.gate.enter_shared(local.worker, shard)?;
-        Ok(self.outermost(local, Hold::Shared))
+        Ok(self.outermost(local, Hold::Reading))
     }
 
     /// Enters the shards of several keys, alone.
@@ -116,8 +180,35 @@ impl Keyspace {
         local: &'a Local,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Held<'a>, Busy> {
-        let shards = keys.map(|key| self.shard_of(key, self.hasher.hash(key)));
-        self.enter_shards(local, shards)
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        keys.for_each(|key| self.name(local, key));
+        self.enter_named(local)
+    }
+
+    /// Names a key for the next [`Keyspace::enter_named`].
+    pub fn name(&self, local: &Local, key: &[u8]) {
+        let hash = self.hasher.hash(key);
+        local.routes.borrow_mut().push(Routed { key, hash, shard: self.shard_of(key, hash) });
+    }
+
+    /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
+    pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
+        // What changes under this entry is handed to the cut when it does, and cannot wait then.
+        if self.cut.is_active() && self.cut_is_full() {
+            local.routes.borrow_mut().clear();
+            return Err(Busy);
+        }
+        let routes = std::mem::take(&mut *local.routes.borrow_mut());
+        let entered = self.enter_shards(local, routes.iter().map(|routed| routed.shard));
+        let mut kept = local.routes.borrow_mut();
+        *kept = routes;
+        local.place.set(0);
+        if entered.is_err() {
+            kept.clear();
+        }
+        entered
     }
 
     /// Enters shards by their numbers, alone.
@@ -143,6 +234,9 @@ impl Keyspace {
         if local.is_inside() {
             debug_assert!(local.held.get() == Hold::Global, "a wider entry inside a narrower one");
             return Ok(self.nested(local));
+        }
+        if self.cut.is_active() && self.cut_is_full() {
+            return Err(Busy);
         }
         self.gate.enter_global(local.worker, PATIENCE)?;
         Ok(self.outermost(local, Hold::Global))
@@ -206,11 +300,14 @@ impl Drop for Held<'_> {
         let (gate, worker) = (&self.keyspace.gate, self.local.worker);
         match self.local.held.replace(Hold::Nothing) {
             Hold::Nothing => (),
-            Hold::Shared => {
+            Hold::Reading | Hold::Shared => {
                 self.local.routed.set(NOWHERE);
                 gate.leave(worker);
             }
-            Hold::Exclusive => gate.leave_exclusive(worker, &self.local.owned.borrow()),
+            Hold::Exclusive => {
+                self.local.routes.borrow_mut().clear();
+                gate.leave_exclusive(worker, &self.local.owned.borrow());
+            }
             Hold::Global => gate.leave_global(),
         }
     }
