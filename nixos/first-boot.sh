@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Takes what the cloud's metadata service knows of this machine: SSH keys, and the [roster] section of the user data. Runs once
 # at each boot before the server and never fails the boot: without metadata the machine is as its image made it.
 #
