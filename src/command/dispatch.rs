@@ -190,13 +190,21 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
 fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result<Held<'a>, Error> {
     let keyspace = &worker.node.keyspace;
     let only_reads = command.flags.contains(Flags::READONLY) && !command.flags.contains(Flags::MAY_REPLICATE);
-    Ok(if only_reads { keyspace.enter_key_to_read(&worker.local, key) } else { keyspace.enter_key(&worker.local, key) }?)
+    Ok(if only_reads {
+        keyspace.enter_key_to_read(&worker.local, key)
+    } else {
+        keyspace.enter_key(&worker.local, key)
+    }?)
 }
 
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
+    }
+    // An entry that covers this one, such as a transaction's, has entered its keys already.
+    if worker.local.is_inside() {
+        return Ok(None);
     }
     let mut keys = 0;
     let mut first = 0;
@@ -208,9 +216,8 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
         0 => Ok(None),
         1 if !command.exclusive => Ok(Some(enter_one(worker, command, args.get(first))?)),
         _ => {
-            let mut indices = Vec::with_capacity(keys);
-            let _ = each_key(command, args, |index| indices.push(index));
-            Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
+            let _ = each_key(command, args, |index| keyspace.name(&worker.local, args.get(index)));
+            Ok(Some(keyspace.enter_named(&worker.local)?))
         }
     }
 }

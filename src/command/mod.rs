@@ -65,6 +65,7 @@ mod sort_pattern;
 mod sorted_set;
 mod sorted_set_add;
 mod sorted_set_algebra;
+mod sorted_set_block;
 mod sorted_set_combine;
 mod sorted_set_pop;
 mod sorted_set_random;

@@ -153,11 +153,18 @@ fn is_due(worker: &Worker) -> bool {
         0 => node.started.elapsed().as_secs(),
         last => now.saturating_sub(last),
     };
-    let due = worker.settings.save.0.iter().find(|rule| {
-        changes >= u64::from(rule.changes) && changes > 0 && idle > u64::from(rule.seconds)
-    });
+    let due = worker
+        .settings
+        .save
+        .0
+        .iter()
+        .find(|rule| changes >= u64::from(rule.changes) && changes > 0 && idle > u64::from(rule.seconds));
     if let Some(rule) = due {
-        tracing::info!("{changes} changes in {idle} seconds: the rule save {} {} asks for a snapshot", rule.seconds, rule.changes);
+        tracing::info!(
+            "{changes} changes in {idle} seconds: the rule save {} {} asks for a snapshot",
+            rule.seconds,
+            rule.changes
+        );
     }
     due.is_some()
 }
@@ -263,13 +270,17 @@ mod tests {
         rig.check(&[("SET a 1", "+OK"), ("SET b 1", "+OK")]);
         keep_saving(&rig.worker);
         assert!(!rig.worker.node.saves.is_running(), "60 seconds have not passed");
-        rig.check(&[("CONFIG SET save 3600|1", "-ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters")]);
+        rig.check(&[(
+            "CONFIG SET save 3600|1",
+            "-ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters",
+        )]);
         rig.args(&[b"CONFIG", b"SET", b"save", b"3600 1"]);
         rig.worker.refresh();
         rig.check(&[("BGSAVE", "+Background saving started")]);
         finish(&rig);
         assert_eq!(field(&mut rig, "rdb_last_bgsave_status"), "err");
-        let refusal = "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
+        let refusal =
+            "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
         assert!(rig.run("SET a 2").starts_with(refusal) && rig.run("PING").starts_with(refusal));
         rig.check(&[("GET a", "$1|1"), ("SHUTDOWN", "-ERR Errors trying to SHUTDOWN. Check logs."), ("SAVE", "-ERR")]);
         assert!(!rig.worker.node.shutdown.is_requested());

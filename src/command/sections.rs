@@ -37,6 +37,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("Errorstats", errors),
     section("Cluster", cluster),
     section("Keyspace", keyspace),
+    Section { title: "Tuning", default: false, write: tuning },
 ];
 
 const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
@@ -161,14 +162,10 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("maxclients", cx.settings().maxclients);
     page.put("client_recent_max_input_buffer", buffers.largest_input);
     page.put("client_recent_max_output_buffer", buffers.largest_output);
-    // Nothing blocks a client, tracks its keys or waits for its time in this build.
-    page.put_all(&[
-        ("blocked_clients", 0),
-        ("tracking_clients", 0),
-        ("clients_in_timeout_table", 0),
-        ("total_blocking_keys", 0),
-        ("total_blocking_keys_on_nokey", 0),
-    ]);
+    page.put("blocked_clients", cx.node.waiters.len());
+    page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
+    page.put("total_blocking_keys", cx.node.waiters.keys());
+    page.put("total_blocking_keys_on_nokey", 0);
     Ok(())
 }
 
@@ -307,6 +304,23 @@ fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     for (code, count) in cx.node.stats.errors_by_code() {
         page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    Ok(())
+}
+
+/// What of the host differs from its tuning profile, which is what `roster doctor` tells in full.
+fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    match &*host::tuning::current() {
+        Ok(report) => {
+            page.put("tuning_profile", &report.profile);
+            page.put("tuning_passed", u8::from(report.passes()));
+            page.put("tuning_differing", report.differing().count());
+            for (number, finding) in report.differing().enumerate() {
+                let severity = finding.severity.as_str();
+                page.put(&format!("tuning_finding{number}"), format_args!("severity={severity},{}", finding.line()));
+            }
+        }
+        Err(error) => page.put("tuning_error", error),
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ const FAMILIES: &[&[Command]] = &[
     super::set_random::COMMANDS,
     super::sorted_set::COMMANDS,
     super::sorted_set_add::COMMANDS,
+    super::sorted_set_block::COMMANDS,
     super::sorted_set_combine::COMMANDS,
     super::sorted_set_pop::COMMANDS,
     super::sorted_set_random::COMMANDS,

@@ -208,7 +208,10 @@ fn mistakes_in_flags_are_told_in_one_line() {
             &["--hz", "x"],
             "--hz: hz does not take 'x': argument couldn't be parsed into an integer (it takes an integer from 1 to 500)",
         ),
-        (&["server"], "command line: 'server' is no command; there are: check-config (and none, to serve)"),
+        (
+            &["server"],
+            "command line: 'server' is no command; there are: check-config, doctor, tune (and none, to serve)",
+        ),
         (
             &["redis.conf"],
             "command line: 'redis.conf' is no command; a file of settings in TOML is given by --config redis.conf",

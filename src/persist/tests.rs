@@ -11,8 +11,8 @@ use super::save::{self, Plan};
 use super::saves::{Place, Refusal, Saves};
 use super::snapshot::Snapshot;
 use crate::store::{Busy, Held, Keyspace, Local, Object, Record, Shape, Store, Taker, Ttl, Value};
-use crate::value::hash::{Expiry, Hash};
 use crate::value::Limits;
+use crate::value::hash::{Expiry, Hash};
 
 const NOW: u64 = 1_700_000_000_000;
 const LIMITS: Limits = Limits { entries: 16, value: 64 };
@@ -177,7 +177,8 @@ fn patiently_flush(store: &Store<'_>) -> crate::store::Flushed {
 
 /// Takes from one account what it gives to another.
 fn transfer(store: &Store<'_>, local: &Local, dice: &mut Dice) {
-    let (from, to) = (format!("account:{}", dice.below(20)).into_bytes(), format!("account:{}", dice.below(20)).into_bytes());
+    let (from, to) =
+        (format!("account:{}", dice.below(20)).into_bytes(), format!("account:{}", dice.below(20)).into_bytes());
     let amount = dice.below(100) as i64;
     let _held = patiently(|| store.keyspace().enter_keys(local, [&from[..], &to[..]].into_iter()));
     for (key, amount) in [(&from, -amount), (&to, amount)] {
@@ -356,7 +357,8 @@ fn commands_wait_for_the_disk_when_too_much_is_encoded_and_reads_go_on() {
     assert_eq!(keyspace.begin_cut(&local, || snapshot.clone()), Ok(true));
     // The command that changes the large value encodes it; those after it find no room.
     drop(keyspace.enter_key(&local, b"large").expect("there is room"));
-    let refused = (0..100).filter(|number| keyspace.enter_key(&local, format!("key:{number}").as_bytes()).is_err()).count();
+    let refused =
+        (0..100).filter(|number| keyspace.enter_key(&local, format!("key:{number}").as_bytes()).is_err()).count();
     assert!(refused > 50, "{refused}");
     assert!((0..100).all(|number| keyspace.enter_key_to_read(&local, format!("key:{number}").as_bytes()).is_ok()));
     assert!(keyspace.enter_keys(&local, [&b"key:1"[..], b"key:2"].into_iter()).is_err());
@@ -384,7 +386,10 @@ fn damaged_files_are_refused_with_the_place_and_the_remedy() {
     };
     for cut in [0, 5, 9, 10, 100, sound.len() / 2, sound.len() - 9, sound.len() - 8, sound.len() - 1] {
         let text = refusal(&sound[..cut]);
-        assert!(text.contains("dump.rdb cannot be loaded, at byte") && text.contains("put a sound copy"), "{cut}: {text}");
+        assert!(
+            text.contains("dump.rdb cannot be loaded, at byte") && text.contains("put a sound copy"),
+            "{cut}: {text}"
+        );
     }
     let mut flipped = sound.clone();
     flipped[sound.len() / 2] ^= 1;

@@ -20,6 +20,7 @@ mod task;
 mod tests;
 mod tick;
 mod wait;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -68,12 +69,22 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     let settings = node.config.current();
     let path = settings.dir.join(&settings.dbfilename);
     let loading = Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?;
+    let _ = node.saves.on_turn.set(watchdog::beat);
     let requested = events.clone();
     node.shutdown.on_request(move || {
         let _ = requested.send(Event::Requested);
     });
+    watchdog::prepare(places.cpus.len());
     for ((number, cpu), listeners) in places.cpus.iter().copied().enumerate().zip(bound.workers) {
-        let seat = Seat { number, cpu, driver: choice.driver.clone(), listeners, node, loading: loading.clone(), events: events.clone() };
+        let seat = Seat {
+            number,
+            cpu,
+            driver: choice.driver.clone(),
+            listeners,
+            node,
+            loading: loading.clone(),
+            events: events.clone(),
+        };
         runtime::start(seat).map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
     }
     let status = match await_workers(&inbox, places.cpus.len()) {
@@ -179,4 +190,5 @@ fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAd
         tracing::info!("not tuned: {}", untuned.join("; "));
     }
     notify::send("READY=1");
+    watchdog::start();
 }

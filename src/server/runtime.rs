@@ -164,18 +164,38 @@ fn load(worker: &Worker, loading: &Loading) -> Result<(), String> {
 /// Gives the listeners to the runtime, starts to accept, and returns their descriptors.
 fn open(hub: &std::rc::Rc<Hub>, listeners: Listeners) -> io::Result<Vec<i32>> {
     let mut sockets = Vec::new();
+    let (node, inherited) = (hub.node, listeners.inherited);
+    let mut note = |socket: i32| {
+        if !inherited {
+            sockets.push(socket);
+        }
+    };
     for listener in listeners.tcp {
-        sockets.push(listener.as_raw_fd());
+        note(listener.as_raw_fd());
         let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?);
-        task::spawn(accepting, || "a TCP listener".to_owned());
+        task::spawn(until_end(node, accepting, inherited), || "a TCP listener".to_owned());
     }
     if let Some(listener) = listeners.unix {
-        sockets.push(listener.as_raw_fd());
+        note(listener.as_raw_fd());
         let path = hub.worker.borrow().settings.unixsocket.display().to_string();
         let accepting = accept::serve_unix(hub.clone(), UnixListener::from_std(listener)?, path);
-        task::spawn(accepting, || "the unix listener".to_owned());
+        task::spawn(until_end(node, accepting, inherited), || "the unix listener".to_owned());
     }
     Ok(sockets)
+}
+
+/// Accepts until the server ends. A listener of the service manager must not be shut down, since the next server goes on
+/// with it, so its accepts are dropped instead.
+async fn until_end(node: &'static Node, accepting: impl Future<Output = ()>, inherited: bool) {
+    if !inherited {
+        return accepting.await;
+    }
+    let (mut ended, mut accepting) = (std::pin::pin!(drain::requested(node)), std::pin::pin!(accepting));
+    std::future::poll_fn(|context| match ended.as_mut().poll(context) {
+        std::task::Poll::Ready(()) => std::task::Poll::Ready(()),
+        std::task::Poll::Pending => accepting.as_mut().poll(context),
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::batch::FLUSH_AT;
 use super::hub::{Guest, Hub};
 use super::task;
+use super::watchdog;
 use crate::command::Worker;
 use crate::config::{OutputLimit, Settings};
 use crate::store::Progress;
@@ -33,6 +34,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
             let mut worker = hub.worker.borrow_mut();
+            watchdog::beat(worker.number());
             worker.refresh();
             expire(&worker);
             crate::command::react(&worker);

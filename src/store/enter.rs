@@ -22,6 +22,10 @@ pub struct Local {
     owned: RefCell<Vec<u32>>,
     /// Where the key of the shared entry in force hashes to, so that the access itself need not hash it again.
     routed: Cell<Routed>,
+    /// The same for the keys of an exclusive entry, in the order in which they were named, and the place in it of the key that
+    /// was accessed last: commands go through their keys in that order.
+    routes: RefCell<Vec<Routed>>,
+    place: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ impl Local {
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),
+            routes: RefCell::default(),
+            place: Cell::new(0),
         }
     }
 
@@ -65,7 +71,7 @@ impl Local {
 
     /// Whether this worker is inside anything.
     #[inline]
-    pub(super) fn is_inside(&self) -> bool {
+    pub fn is_inside(&self) -> bool {
         self.held.get() != Hold::Nothing
     }
 
@@ -80,12 +86,26 @@ impl Local {
         matches!(self.held.get(), Hold::Exclusive | Hold::Global)
     }
 
+    /// Goes back to the first key of the exclusive entry in force.
+    pub(super) fn rewind(&self) {
+        self.place.set(0);
+    }
+
     /// The hash and the shard of a key.
     #[inline]
     pub(super) fn route(&self, keyspace: &Keyspace, key: &[u8]) -> (u64, u32) {
         let routed = self.routed.get();
         if std::ptr::eq(routed.key, key) {
             return (routed.hash, routed.shard);
+        }
+        if self.held.get() == Hold::Exclusive {
+            let (routes, place) = (self.routes.borrow(), self.place.get());
+            for next in [place, place + 1] {
+                if let Some(routed) = routes.get(next).filter(|routed| std::ptr::eq(routed.key, key)) {
+                    self.place.set(next);
+                    return (routed.hash, routed.shard);
+                }
+            }
         }
         let hash = keyspace.hasher.hash(key);
         (hash, keyspace.shard_of(key, hash))
@@ -160,12 +180,35 @@ impl Keyspace {
         local: &'a Local,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        keys.for_each(|key| self.name(local, key));
+        self.enter_named(local)
+    }
+
+    /// Names a key for the next [`Keyspace::enter_named`].
+    pub fn name(&self, local: &Local, key: &[u8]) {
+        let hash = self.hasher.hash(key);
+        local.routes.borrow_mut().push(Routed { key, hash, shard: self.shard_of(key, hash) });
+    }
+
+    /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
+    pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
         // What changes under this entry is handed to the cut when it does, and cannot wait then.
         if self.cut.is_active() && !local.is_inside() && self.cut_is_full() {
+            local.routes.borrow_mut().clear();
             return Err(Busy);
         }
-        let shards = keys.map(|key| self.shard_of(key, self.hasher.hash(key)));
-        self.enter_shards(local, shards)
+        let routes = std::mem::take(&mut *local.routes.borrow_mut());
+        let entered = self.enter_shards(local, routes.iter().map(|routed| routed.shard));
+        let mut kept = local.routes.borrow_mut();
+        *kept = routes;
+        local.place.set(0);
+        if entered.is_err() {
+            kept.clear();
+        }
+        entered
     }
 
     /// Enters shards by their numbers, alone.
@@ -223,7 +266,10 @@ impl Drop for Held<'_> {
                 self.local.routed.set(NOWHERE);
                 gate.leave(worker);
             }
-            Hold::Exclusive => gate.leave_exclusive(worker, &self.local.owned.borrow()),
+            Hold::Exclusive => {
+                self.local.routes.borrow_mut().clear();
+                gate.leave_exclusive(worker, &self.local.owned.borrow());
+            }
             Hold::Global => gate.leave_global(),
         }
     }

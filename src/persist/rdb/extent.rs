@@ -309,7 +309,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_skipped_is_refused() {
-        for wrong in [&b"\x07\x01k"[..], b"\x63\x01k", b"\x00\x80\x7f\xff\xff\xff", b"\x00\xc9", b"\x00\x01k\x82", b"\x01\x01k\xc0"] {
+        for wrong in [
+            &b"\x07\x01k"[..],
+            b"\x63\x01k",
+            b"\x00\x80\x7f\xff\xff\xff",
+            b"\x00\xc9",
+            b"\x00\x01k\x82",
+            b"\x01\x01k\xc0",
+        ] {
             assert!(extent(wrong, HEAD, 100).is_err(), "{}", wrong.escape_ascii());
         }
     }

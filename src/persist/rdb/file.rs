@@ -120,7 +120,13 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`Damage::Version`] if it is no RDB, or of a version that is not read.
     pub fn new(source: R, bounds: Bounds) -> Result<Self, LoadError> {
-        let mut reader = Reader { input: Input::summing(source, bounds), version: 0, ended: false, is_excerpt: false, empty_keys: 0 };
+        let mut reader = Reader {
+            input: Input::summing(source, bounds),
+            version: 0,
+            ended: false,
+            is_excerpt: false,
+            empty_keys: 0,
+        };
         match reader.head() {
             Ok(()) => Ok(reader),
             Err(damage) => Err(reader.fail(damage)),
