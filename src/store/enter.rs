@@ -83,11 +83,6 @@ impl Local {
         self.held.get() != Hold::Nothing
     }
 
-    /// Goes back to the first key of the exclusive entry in force.
-    pub(super) fn rewind(&self) {
-        self.place.set(0);
-    }
-
     /// Whether the entry in force is one to change keys.
     #[inline]
     pub(super) fn may_change(&self) -> bool {
@@ -97,6 +92,11 @@ impl Local {
     /// Whether this worker is alone where it is.
     pub(super) fn is_alone(&self) -> bool {
         matches!(self.held.get(), Hold::Exclusive | Hold::Global)
+    }
+
+    /// Goes back to the first key of the exclusive entry in force.
+    pub(super) fn rewind(&self) {
+        self.place.set(0);
     }
 
     /// The hash and the shard of a key.
@@ -204,7 +204,7 @@ impl Keyspace {
     /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
     pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
         // What changes under this entry is handed to the cut when it does, and cannot wait then.
-        if self.cut.is_active() && self.cut_is_full() {
+        if self.cut.is_active() && !local.is_inside() && self.cut_is_full() {
             local.routes.borrow_mut().clear();
             return Err(Busy);
         }
