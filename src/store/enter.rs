@@ -258,7 +258,7 @@ impl Keyspace {
         match local.held.get() {
             Hold::Global => true,
             Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
-            Hold::Shared | Hold::Nothing => false,
+            Hold::Shared | Hold::Reading | Hold::Nothing => false,
         }
     }
 
