@@ -10,5 +10,7 @@ mod connections;
 mod limits;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/tracking.rs"]
+mod tracking;
 #[path = "server/users.rs"]
 mod users;
