@@ -4,13 +4,19 @@
 
 mod support;
 
+#[path = "server/atomic.rs"]
+mod atomic;
 #[path = "server/connections.rs"]
 mod connections;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/manager.rs"]
+mod manager;
 #[path = "server/process.rs"]
 mod process;
 #[path = "server/tracking.rs"]
 mod tracking;
 #[path = "server/users.rs"]
 mod users;
+#[path = "server/waiting.rs"]
+mod waiting;

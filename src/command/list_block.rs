@@ -116,24 +116,8 @@ fn move_or_wait(cx: &mut Context<'_>, args: Args<'_>, from: End, to: End) -> Res
 
 #[cfg(test)]
 mod tests {
+    use crate::command::give_up;
     use crate::command::testing::Rig;
-    use crate::command::{Outcome, execute, give_up};
-    use crate::protocol::Frame;
-    use crate::session::{Client, Stage};
-
-    fn send(rig: &Rig, client: &mut Client, request: &str) -> (Outcome, String) {
-        let frame: Frame = request.split(' ').collect();
-        let mut out = Vec::new();
-        let outcome = execute(&rig.worker, client, frame.args(), &mut out);
-        (outcome, String::from_utf8_lossy(&out).replace("\r\n", "|").trim_end_matches('|').to_owned())
-    }
-
-    /// The reply that a client that waits was given, if it was.
-    fn served(client: &mut Client) -> Option<String> {
-        let waiter = client.waiter.clone().filter(|waiter| waiter.stage() == Stage::Served)?;
-        client.waiter = None;
-        Some(String::from_utf8_lossy(&waiter.take_reply()).replace("\r\n", "|").trim_end_matches('|').to_owned())
-    }
 
     #[test]
     fn what_is_there_is_taken_at_once() {
@@ -157,13 +141,13 @@ mod tests {
     fn those_that_wait_are_served_in_their_order() {
         let mut rig = Rig::new();
         let (mut first, mut second, mut third) = (rig.connect(), rig.connect(), rig.connect());
-        assert_eq!(send(&rig, &mut first, "BLPOP a b 0"), (Outcome::Waits, String::new()));
-        assert_eq!(send(&rig, &mut second, "BLMOVE a c LEFT RIGHT 0").0, Outcome::Waits);
-        assert_eq!(send(&rig, &mut third, "BLMPOP 0 1 c LEFT COUNT 9").0, Outcome::Waits);
+        assert_eq!(rig.send(&mut first, "BLPOP a b 0"), None);
+        assert_eq!(rig.send(&mut second, "BLMOVE a c LEFT RIGHT 0"), None);
+        assert_eq!(rig.send(&mut third, "BLMPOP 0 1 c LEFT COUNT 9"), None);
         rig.check(&[("RPUSH a x y", ":2"), ("LLEN a", ":0"), ("EXISTS a c", ":0")]);
-        assert_eq!(served(&mut first).as_deref(), Some("*2|$1|a|$1|x"));
-        assert_eq!(served(&mut second).as_deref(), Some("$1|y"));
-        assert_eq!(served(&mut third).as_deref(), Some("*2|$1|c|*1|$1|y"));
+        assert_eq!(rig.served(&mut first).as_deref(), Some("*2|$1|a|$1|x"));
+        assert_eq!(rig.served(&mut second).as_deref(), Some("$1|y"));
+        assert_eq!(rig.served(&mut third).as_deref(), Some("*2|$1|c|*1|$1|y"));
         assert!(rig.worker.node.waiters.is_empty());
         rig.check(&[("RPUSH a z", ":1"), ("LLEN a", ":1")]);
     }
@@ -172,7 +156,7 @@ mod tests {
     fn a_transaction_serves_when_it_is_over_and_does_not_wait_itself() {
         let mut rig = Rig::new();
         let mut waiting = rig.connect();
-        assert_eq!(send(&rig, &mut waiting, "BLPOP a 0").0, Outcome::Waits);
+        assert_eq!(rig.send(&mut waiting, "BLPOP a 0"), None);
         rig.check(&[
             ("MULTI", "+OK"),
             ("RPUSH a 1", "+QUEUED"),
@@ -181,19 +165,19 @@ mod tests {
             ("BLPOP none 0", "+QUEUED"),
             ("EXEC", "*4|:1|:1|:1|*-1"),
         ]);
-        assert_eq!(served(&mut waiting).as_deref(), Some("*2|$1|a|$1|2"));
+        assert_eq!(rig.served(&mut waiting).as_deref(), Some("*2|$1|a|$1|2"));
     }
 
     #[test]
     fn other_types_and_given_up_waits_are_passed_over() {
         let mut rig = Rig::new();
         let (mut first, mut second) = (rig.connect(), rig.connect());
-        assert_eq!(send(&rig, &mut first, "BLPOP a 0").0, Outcome::Waits);
-        assert_eq!(send(&rig, &mut second, "BLPOP a 0").0, Outcome::Waits);
+        assert_eq!(rig.send(&mut first, "BLPOP a 0"), None);
+        assert_eq!(rig.send(&mut second, "BLPOP a 0"), None);
         rig.check(&[("SET a string", "+OK"), ("DEL a", ":1")]);
         let waiter = first.waiter.take().expect("it waits");
         assert!(give_up(rig.worker.node, &waiter) && !give_up(rig.worker.node, &waiter));
         rig.check(&[("RPUSH l 1", ":1"), ("RENAME l a", "+OK"), ("EXISTS a", ":0")]);
-        assert_eq!(served(&mut second).as_deref(), Some("*2|$1|a|$1|1"));
+        assert_eq!(rig.served(&mut second).as_deref(), Some("*2|$1|a|$1|1"));
     }
 }

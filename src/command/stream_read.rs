@@ -3,13 +3,16 @@
 //! A request is resolved once, which turns `$` and `+` into IDs, and then served: [`serve`] replies if any stream has
 //! something and otherwise writes nothing, so that it can be called again when a stream has changed.
 
+use std::borrow::Cow;
+
+use super::block::Block;
 use super::collection::collection_of;
 use super::stream_syntax::{
     no_key_or_group, parse_id, parse_integer, quoting, silent, write_entries, write_entry, write_id,
 };
 use super::{Access, Begin, Command, Context, Error, Find, Flags, Group, KeySpec};
-use crate::protocol::Args;
-use crate::store::Event;
+use crate::protocol::{Args, Frame};
+use crate::store::{Event, Kind};
 use crate::value::stream::{Read, Stream, StreamId};
 
 const STREAMS: &str = "STREAMS";
@@ -21,6 +24,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("xread", -4, xread)
         .flags(Flags::READONLY.and(Flags::BLOCKING))
         .keys(&[streams(1)])
+        .exclusive()
         .group(Group::Stream)
         .since("5.0.0")
         .complexity("O(N) for each stream, where N is the number of entries returned.")
@@ -31,6 +35,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("xreadgroup", -7, xreadgroup)
         .flags(Flags::WRITE.and(Flags::BLOCKING))
         .keys(&[streams(GROUP_STREAMS_FROM as i32)])
+        .exclusive()
         .group(Group::Stream)
         .since("5.0.0")
         .complexity("O(N log P) for each stream, where N is the number of entries returned and P of those pending.")
@@ -188,11 +193,32 @@ fn xreadgroup(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn read(cx: &mut Context<'_>, args: Args<'_>, in_group: bool) -> Result<(), Error> {
     let request = Request::parse(args, in_group, cx.command.full_name(), cx.now_ms())?;
     let starts = resolve(cx, &request)?;
-    if !serve(cx, &request, &starts)? {
-        // Whoever would wait gets the reply of a wait that is over, as in a transaction.
-        cx.reply.null_array();
+    if serve(cx, &request, &starts)? {
+        return Ok(());
     }
-    Ok(())
+    let Some(ms) = request.block else {
+        cx.reply.null_array();
+        return Ok(());
+    };
+    let block = Block {
+        keys: request.keys.iter().collect(),
+        kind: Some(Kind::Stream),
+        // A group that is gone with its stream is an error, not a reason to wait for ever.
+        minds_removal: in_group,
+        deadline_ms: (ms > 0).then(|| cx.now_ms().saturating_add(ms)),
+        args: resolved(args, &request, &starts),
+    };
+    cx.block(block, |reply| reply.null_array())
+}
+
+/// The request with the IDs that its signs stood for when it came: what `$` means must not move while it waits.
+fn resolved(args: Args<'_>, request: &Request<'_>, starts: &Starts) -> Frame {
+    let first = args.len() - request.ids.len();
+    let ids = request.ids.iter().enumerate().map(|(stream, id)| match starts.get(stream) {
+        Start::Behind(id) => Cow::Owned(id.to_string().into_bytes()),
+        Start::New => Cow::Borrowed(id),
+    });
+    args.range(0..first).iter().map(Cow::Borrowed).chain(ids).collect()
 }
 
 /// Finds out from where each stream is to be read, and that there is what the request names. Changes nothing.

@@ -25,7 +25,9 @@ fn streams_are_read_behind_ids() {
         ("XREAD STREAMS s nokey t 2 0 0", &format!("*1|*2|$1|t|*1|{three}")),
         ("XREAD STREAMS t s + +", &format!("*2|*2|$1|t|*1|{three}|*2|$1|s|*1|{two}")),
         ("XREAD STREAMS s $", "*-1"),
-        ("XREAD BLOCK 10 STREAMS s t $ $", "*-1"),
+        ("MULTI", "+OK"),
+        ("XREAD BLOCK 10 STREAMS s t $ $", "+QUEUED"),
+        ("EXEC", "*1|*-1"),
         ("XREAD STREAMS s 18446744073709551615-18446744073709551615", "*-1"),
         ("XREAD STREAMS nokey +", "*-1"),
         ("XDEL t 3-0", ":1"),
@@ -54,7 +56,9 @@ fn groups_deliver_once_and_tell_the_history() {
     rig.check(&[
         ("XREADGROUP GROUP g a COUNT 1 STREAMS s >", &format!("*1|*2|$1|s|*1|{one}")),
         ("XREADGROUP GROUP g b STREAMS s t > >", &format!("*2|*2|$1|s|*1|{two}|*2|$1|t|*1|{three}")),
-        ("XREADGROUP GROUP g b BLOCK 5 STREAMS s t > >", "*-1"),
+        ("MULTI", "+OK"),
+        ("XREADGROUP GROUP g b BLOCK 5 STREAMS s t > >", "+QUEUED"),
+        ("EXEC", "*1|*-1"),
         ("XREADGROUP GROUP g a STREAMS s 0", &format!("*1|*2|$1|s|*1|{one}")),
         ("XREADGROUP GROUP g a STREAMS s 1-0", "*1|*2|$1|s|*0"),
         ("XREADGROUP GROUP g nobody STREAMS s 0", "*1|*2|$1|s|*0"),
@@ -131,4 +135,25 @@ fn many_streams_are_read_at_once() {
     // Those asked for what is behind 0-0 to 9-0 have it.
     let wanted: String = names[..10].iter().map(|name| format!("|*2|$3|{name}|*1|*2|$4|10-0|*2|$1|f|$1|v")).collect();
     assert_eq!(reply, format!("*10{wanted}"));
+}
+
+#[test]
+fn those_that_wait_are_served() {
+    let mut rig = Rig::new();
+    rig.run("XADD s 1-1 a b");
+    rig.run("XGROUP CREATE s g $");
+    let (mut reader, mut other, mut member) = (rig.connect(), rig.connect(), rig.connect());
+    assert_eq!(rig.send(&mut reader, "XREAD BLOCK 0 STREAMS s none $ $"), None);
+    assert_eq!(rig.send(&mut other, "XREAD BLOCK 0 STREAMS s 9-9"), None);
+    assert_eq!(rig.send(&mut member, "XREADGROUP GROUP g me BLOCK 0 STREAMS s >"), None);
+    rig.run("XADD s 2-1 c d");
+    let entry = "*1|*2|$1|s|*1|*2|$3|2-1|*2|$1|c|$1|d";
+    assert_eq!(rig.served(&mut reader).as_deref(), Some(entry));
+    assert_eq!(rig.served(&mut other), None);
+    assert_eq!(rig.served(&mut member).as_deref(), Some(entry));
+    assert_eq!(rig.send(&mut member, "XREADGROUP GROUP g me BLOCK 0 STREAMS s >"), None);
+    rig.run("DEL s");
+    let gone = rig.served(&mut member).expect("a group that is gone ends the wait");
+    assert!(gone.starts_with("-NOGROUP No such key 's' or consumer group 'g'"), "{gone}");
+    assert_eq!(rig.worker.node.waiters.len(), 1);
 }

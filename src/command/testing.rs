@@ -3,7 +3,7 @@
 use super::{Facts, Node, Outcome, Worker, execute};
 use crate::config::{self, Handle};
 use crate::protocol::Frame;
-use crate::session::{Arrival, Client, Transport};
+use crate::session::{Arrival, Client, Stage, Transport};
 
 /// One worker with one client.
 pub(crate) struct Rig {
@@ -43,7 +43,7 @@ impl Rig {
         assert_ne!(execute(&self.worker, &mut self.client, frame.args(), &mut out), Outcome::Busy);
         // Nobody waits here for the reply to a wrong password.
         self.client.penalty_ms = 0;
-        String::from_utf8_lossy(&out).replace("\r\n", "|").trim_end_matches('|').to_string()
+        text(&out)
     }
 
     /// Runs requests and compares each reply.
@@ -68,10 +68,29 @@ impl Rig {
             .join(", ")
     }
 
+    /// Runs a request of another client; `None` if that waits now.
+    pub(crate) fn send(&self, client: &mut Client, request: &str) -> Option<String> {
+        let frame: Frame = request.split(' ').collect();
+        let mut out = Vec::new();
+        let outcome = execute(&self.worker, client, frame.args(), &mut out);
+        (outcome != Outcome::Waits).then(|| text(&out))
+    }
+
+    /// The reply that a client that waits was given, if it was.
+    pub(crate) fn served(&self, client: &mut Client) -> Option<String> {
+        let waiter = client.waiter.clone().filter(|waiter| waiter.stage() == Stage::Served)?;
+        client.waiter = None;
+        Some(text(&waiter.take_reply()))
+    }
+
     /// Lets time pass for commands.
     pub(crate) fn pass(&mut self, ms: u64) {
         self.worker.now_ms += ms;
     }
+}
+
+fn text(out: &[u8]) -> String {
+    String::from_utf8_lossy(out).replace("\r\n", "|").trim_end_matches('|').to_owned()
 }
 
 fn connect(node: &'static Node) -> Client {

@@ -292,7 +292,7 @@ impl Keyspace {
 
     /// Removes the key of a timer before its time; whether the timer is still needed.
     fn fire_early(&self, local: &Local, now_ms: u64, policy: &Policy, timer: &Timer, freed: &mut usize) -> bool {
-        let Ok(_held) = self.enter_shard(local, u32::from(timer.shard)) else { return true };
+        let Ok(_held) = self.enter_hash(local, u32::from(timer.shard), timer.hash) else { return true };
         let database = self.database_of(timer);
         let map = &self.database(database).maps[usize::from(timer.shard)];
         let Some(entry) = map.get_sync(&Armed { hash: timer.hash, due_ms: timer.due_ms }) else {
@@ -309,7 +309,7 @@ impl Keyspace {
 
     /// Removes a candidate unless it was used or removed since; whether it went.
     fn evict_candidate(&self, local: &Local, now_ms: u64, policy: &Policy, candidate: &Candidate) -> bool {
-        let Ok(_held) = self.enter_shard(local, candidate.shard) else { return false };
+        let Ok(_held) = self.enter_hash(local, candidate.shard, candidate.hash) else { return false };
         let Some(database) = self.used_database(candidate.database) else { return false };
         let unused = Unused { candidate: *candidate, hasher: self.hasher };
         let Some(entry) = database.maps[candidate.shard as usize].get_sync(&unused) else { return false };

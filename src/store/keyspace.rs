@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
+use super::cut::Cut;
 use super::gate::Gate;
 use super::memory::Running;
 use super::observe::Interest;
@@ -49,6 +50,8 @@ pub struct Keyspace {
     pub active_expire: AtomicBool,
     /// Who listens to changes of keys.
     pub(super) interest: Interest,
+    /// The snapshot that is being taken.
+    pub(super) cut: Cut,
 }
 
 /// The maps of one database, one a shard.
@@ -111,6 +114,7 @@ impl Keyspace {
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
             interest: Interest::new(),
+            cut: Cut::default(),
         }
     }
 
@@ -195,6 +199,11 @@ impl Keyspace {
         self.identities[a].store(second, Ordering::Relaxed);
         self.indices[usize::from(first)].store(b as u16, Ordering::Relaxed);
         self.indices[usize::from(second)].store(a as u16, Ordering::Relaxed);
+    }
+
+    /// What names the keys that a database has now, whatever index they move to.
+    pub(super) fn identity(&self, database: usize) -> u16 {
+        self.identities[database].load(Ordering::Relaxed)
     }
 
     /// Where the database of a timer is now. The caller is inside.

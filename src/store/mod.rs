@@ -5,6 +5,7 @@
 //! hang behind it as an [`Object`].
 
 mod clock;
+mod cut;
 mod enter;
 mod entry;
 mod evict;
@@ -28,6 +29,7 @@ mod wheel;
 mod whole;
 
 pub use clock::Clock;
+pub use cut::{Each, Progress, Room, Taker};
 pub use enter::{Held, Local};
 pub use entry::{Entry, OwnedValue, Parcel, Ttl};
 pub use evict::{Eviction, Order, Policy};
