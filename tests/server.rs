@@ -14,6 +14,8 @@ mod limits;
 mod manager;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/tracking.rs"]
+mod tracking;
 #[path = "server/users.rs"]
 mod users;
 #[path = "server/waiting.rs"]

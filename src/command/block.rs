@@ -190,13 +190,14 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Signs a client off: ends its wait, its watches and its subscriptions.
+/// Signs a client off: ends its wait, its watches, its subscriptions and what it tracks.
 pub fn farewell(node: &Node, client: &mut Client) {
     if let Some(waiter) = client.waiter.take() {
         give_up(node, &waiter);
     }
     client.watched.end(&node.keyspace);
     client.subscriptions.clear(&node.channels, &client.info);
+    super::tracking::end(node, client);
 }
 
 /// The reply of a wait that has ended, as the client wants it.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::table::Handle;
-use super::{Categories, Command, Context, Error, Flags, Group, help, kill};
+use super::{Categories, Command, Context, Error, Flags, Group, help, kill, tracking};
 use crate::protocol::{Args, number};
-use crate::session::{ClientInfo, ReplyMode, Transport};
+use crate::session::{ClientInfo, ReplyMode, Transport, tracking_flags as flags};
 
 const ANY: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
 const ADMIN: Flags = ANY.and(Flags::ADMIN);
@@ -20,8 +20,11 @@ pub(super) const COMMANDS: &[Command] = &[Command::container("client", SUBCOMMAN
     .doc("Tells about connections, and changes them.", "")];
 
 const SUBCOMMANDS: &[Command] = &[
+    sub("caching", 3, tracking::caching)
+        .since("6.0.0")
+        .doc("Chooses whether what the next command reads is tracked.", "<YES|NO>"),
     sub("getname", 2, getname).since("2.6.9").doc("Returns the name of the connection.", ""),
-    sub("getredir", 2, getredir)
+    sub("getredir", 2, tracking::getredir)
         .since("6.0.0")
         .doc("Returns the client to which the connection's invalidations are sent, or -1.", ""),
     help::row(Group::Connection, "5.0.0"),
@@ -55,7 +58,14 @@ const SUBCOMMANDS: &[Command] = &[
         .tips(ALL_NODES)
         .doc("Names the client's library or its version.", "<LIB-NAME libname|LIB-VER libver>"),
     sub("setname", 3, setname).since("2.6.9").tips(ALL_NODES).doc("Names the connection.", "connection-name"),
-    sub("trackinginfo", 2, trackinginfo)
+    sub("tracking", -3, tracking::tracking)
+        .since("6.0.0")
+        .complexity("O(1). Some options may introduce additional complexity.")
+        .doc(
+            "Begins or ends to tell the connection which of the keys that it has read have changed.",
+            "<ON|OFF> [REDIRECT client-id:integer] [PREFIX prefix:string ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        ),
+    sub("trackinginfo", 2, tracking::trackinginfo)
         .since("6.2.0")
         .doc("Tells how the connection's keys are tracked for its cache.", ""),
 ];
@@ -148,24 +158,6 @@ fn reply(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     } else {
         return Err(Error::SYNTAX);
     }
-    Ok(())
-}
-
-fn getredir(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.reply.integer(-1);
-    Ok(())
-}
-
-/// What Redis replies to a connection that does not track its keys.
-fn trackinginfo(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.reply.map(3);
-    cx.reply.bulk(b"flags");
-    cx.reply.set(1);
-    cx.reply.bulk(b"off");
-    cx.reply.bulk(b"redirect");
-    cx.reply.integer(-1);
-    cx.reply.bulk(b"prefixes");
-    cx.reply.array(0);
     Ok(())
 }
 
@@ -262,7 +254,7 @@ pub(super) fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &m
     put(format_args!(" tot-mem={}", size_of::<ClientInfo>() + room.max(query) + output));
     put(format_args!(" events=r cmd={}", command.map_or("NULL", Handle::full_name)));
     let user = client.user().map_or_else(String::new, |user| word(&user.name));
-    put(format_args!(" user={user} redir=-1"));
+    put(format_args!(" user={user} redir={}", tracking::redirect(client)));
     put(format_args!(" resp={} lib-name={}", client.protocol(), word(&names.library)));
     put(format_args!(" lib-ver={}\n", word(&names.library_version)));
 }
@@ -270,6 +262,9 @@ pub(super) fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &m
 /// The letters of a client's state, `N` for none.
 fn flags(client: &ClientInfo, closing: bool) -> String {
     let letters = [
+        (client.tracking.load(Relaxed) & flags::ON != 0, 't'),
+        (client.tracking.load(Relaxed) & flags::BROKEN != 0, 'R'),
+        (client.tracking.load(Relaxed) & flags::BCAST != 0, 'B'),
         (closing, 'c'),
         (client.is_killed(), 'A'),
         (client.transport == Transport::Unix, 'U'),

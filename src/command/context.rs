@@ -27,6 +27,8 @@ pub struct Node {
     pub registry: Registry,
     /// Who listens to which channel.
     pub channels: Channels,
+    /// What clients track for their caches.
+    pub tracking: crate::session::Tracking,
     /// Whether keyspace events are published.
     notifies: AtomicBool,
     /// The clients that wait for keys.
@@ -129,6 +131,7 @@ impl Node {
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
             channels: Channels::default(),
+            tracking: crate::session::Tracking::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
             scripts: Shared::new(workers),
@@ -190,6 +193,8 @@ pub struct Worker {
     /// Milliseconds of Unix time as of the batch at hand.
     pub now_ms: u64,
     random: Cell<u64>,
+    /// The client whose command's changes are being told; 0 for none.
+    pub(super) acting: Cell<u64>,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
     pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
     /// What runs its scripts, from the first one on.
@@ -211,6 +216,7 @@ impl Worker {
             settings,
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
+            acting: Cell::new(0),
             unserved: RefCell::default(),
             vm: OnceCell::new(),
         }

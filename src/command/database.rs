@@ -79,8 +79,16 @@ fn finish_flush(cx: &mut Context<'_>, flushed: Flushed, lazily: bool) {
     } else {
         drop(flushed);
     }
+    forget_cached(cx);
     cx.store.count_changes(1);
     cx.reply.ok();
+}
+
+/// Tells clients that nothing they have cached may be right any more.
+fn forget_cached(cx: &Context<'_>) {
+    if cx.node.tracking.is_used() {
+        cx.node.tracking.flushed(super::tracking::post(cx.worker));
+    }
 }
 
 fn swapdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -94,6 +102,7 @@ fn swapdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (a, b) = (check(a)?, check(b)?);
     cx.store.swap(a, b)?;
     [a, b].into_iter().for_each(|database| block::serve_database_later(cx.worker, database));
+    forget_cached(cx);
     cx.store.count_changes(1);
     cx.reply.ok();
     Ok(())

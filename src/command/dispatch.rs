@@ -46,7 +46,12 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         }
     };
     if worker.local.has_changes() {
+        worker.acting.set(client.info.id);
         super::react::react(worker);
+        worker.acting.set(0);
+    }
+    if client.tracked.is_some() {
+        super::tracking::end_caching(client, args);
     }
     let mut outcome = Outcome::Done;
     if let Err(error) = result {
@@ -102,6 +107,9 @@ pub(super) fn perform(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let command = handle.command();
+    if client.tracked.is_some() {
+        super::tracking::remember(worker, client, command, args);
+    }
     let _held = enter(worker, command, args)?;
     let mut store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
     if client.no_touch && command.name != "touch" {

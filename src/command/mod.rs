@@ -96,6 +96,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 
 pub use block::{end_wait, farewell, give_up, is_unserved, serve_later};

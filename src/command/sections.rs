@@ -163,7 +163,7 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("client_recent_max_input_buffer", buffers.largest_input);
     page.put("client_recent_max_output_buffer", buffers.largest_output);
     page.put("blocked_clients", cx.node.waiters.len());
-    page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
+    page.put_all(&[("tracking_clients", cx.node.tracking.clients()), ("clients_in_timeout_table", 0)]);
     page.put("total_blocking_keys", cx.node.waiters.keys());
     page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
@@ -260,7 +260,10 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
     page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);
     page.put_all(&[("latest_fork_usec", 0), ("total_forks", 0), ("migrate_cached_sockets", 0)]);
-    page.put_all(&[("tracking_total_keys", 0), ("tracking_total_items", 0), ("tracking_total_prefixes", 0)]);
+    let (keys, items) = cx.node.tracking.size();
+    page.put("tracking_total_keys", keys);
+    page.put("tracking_total_items", items);
+    page.put("tracking_total_prefixes", cx.node.tracking.prefixes());
     page.put("unexpected_error_replies", 0);
     page.put("total_error_replies", stats.sum(|c| &c.errors));
     page.put("total_reads_processed", stats.sum(|c| &c.reads));

@@ -93,6 +93,8 @@ settings! {
         /// Bytes of replies that one client may have unread: at once (hard), or for some seconds (soft); 0 is no limit.
         client_output_buffer_limit: OutputLimits =
             "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", Kind::OutputLimits;
+        /// Keys that are remembered for the caches of clients (`CLIENT TRACKING`); 0 is no limit.
+        tracking_table_max_keys: u64 = "1000000", ANY_COUNT;
         /// Memory of all clients together, above which the largest is disconnected; 0 is no limit.
         maxmemory_clients: Share = "0", Kind::Share;
     }

@@ -3,12 +3,14 @@
 mod channels;
 mod mailbox;
 mod registry;
+mod tracking;
 mod transaction;
 mod waiter;
 
 pub use channels::{Channels, Subscriptions, Topic};
 pub use mailbox::Mailbox;
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
+pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
 pub use waiter::{Stage, Wait, Waiter, Waiters};
 
@@ -70,6 +72,8 @@ pub struct Client {
     pub watched: Watched,
     /// What it subscribed to.
     pub subscriptions: Subscriptions,
+    /// What it tracks for its cache.
+    pub tracked: Option<Box<Tracked>>,
     /// What its last command waits for.
     pub waiter: Option<Arc<Waiter>>,
     /// What other clients see of this one.
@@ -93,6 +97,7 @@ impl Client {
             transaction: None,
             watched: Watched::default(),
             subscriptions: Subscriptions::default(),
+            tracked: None,
             waiter: None,
             info,
         }
