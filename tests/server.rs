@@ -10,12 +10,14 @@ mod atomic;
 mod connections;
 #[path = "server/limits.rs"]
 mod limits;
-#[path = "server/operators.rs"]
-mod operators;
 #[path = "server/manager.rs"]
 mod manager;
+#[path = "server/operators.rs"]
+mod operators;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/tracking.rs"]
+mod tracking;
 #[path = "server/users.rs"]
 mod users;
 #[path = "server/waiting.rs"]

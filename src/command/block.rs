@@ -124,6 +124,14 @@ pub(super) fn serve(worker: &Worker, database: usize, key: &[u8]) {
     }
 }
 
+/// Has those served that wait for any key of a database, because all of its keys have gone or others came in their place.
+pub(super) fn serve_database_later(worker: &Worker, database: usize) {
+    if !worker.node.waiters.is_empty() {
+        let keys = worker.node.waiters.keys_of(database).into_iter();
+        worker.unserved.borrow_mut().extend(keys.map(|key| (database, key)));
+    }
+}
+
 /// Whether something is left for [`serve_later`].
 #[inline]
 pub fn is_unserved(worker: &Worker) -> bool {
@@ -182,7 +190,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Signs a client off: ends its wait, its watches, its subscriptions and what it sees of others.
+/// Signs a client off: ends its wait, its watches, its subscriptions, what it tracks and what it sees of others.
 pub fn farewell(node: &Node, client: &mut Client) {
     if let Some(waiter) = client.waiter.take() {
         give_up(node, &waiter);
@@ -190,6 +198,7 @@ pub fn farewell(node: &Node, client: &mut Client) {
     client.watched.end(&node.keyspace);
     client.subscriptions.clear(&node.channels, &client.info);
     client.set_monitor(&node.monitors, false);
+    super::tracking::end(node, client);
 }
 
 /// The reply of a wait that has ended, as the client wants it.

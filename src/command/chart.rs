@@ -70,9 +70,8 @@ mod tests {
         let (kind, spikes) = latencies.of(b"command").expect("noted");
         let text = draw(kind, &spikes, 7205);
         let rule = "-".repeat(COLUMNS);
-        let expected = format!(
-            "command - high 50 ms, low 5 ms (all time high 50 ms)\n{rule}\n#  \n#  \n# #\n#_#\n\n115\nhhs\n"
-        );
+        let expected =
+            format!("command - high 50 ms, low 5 ms (all time high 50 ms)\n{rule}\n#  \n#  \n# #\n#_#\n\n115\nhhs\n");
         assert_eq!(text.replace(" \n", "\n"), expected.replace(" \n", "\n"), "{text}");
         (0..200).for_each(|at| latencies.note("same", at, 3));
         let (kind, spikes) = latencies.of(b"same").expect("noted");

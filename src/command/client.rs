@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client_list::{describe, list};
-use super::{Categories, Command, Context, Error, Flags, Group, help, kill, pause};
+use super::{Categories, Command, Context, Error, Flags, Group, help, kill, pause, tracking};
 use crate::protocol::Args;
 use crate::session::ReplyMode;
 
@@ -19,8 +19,11 @@ pub(super) const COMMANDS: &[Command] = &[Command::container("client", SUBCOMMAN
     .doc("Tells about connections, and changes them.", "")];
 
 const SUBCOMMANDS: &[Command] = &[
+    sub("caching", 3, tracking::caching)
+        .since("6.0.0")
+        .doc("Chooses whether what the next command reads is tracked.", "<YES|NO>"),
     sub("getname", 2, getname).since("2.6.9").doc("Returns the name of the connection.", ""),
-    sub("getredir", 2, getredir)
+    sub("getredir", 2, tracking::getredir)
         .since("6.0.0")
         .doc("Returns the client to which the connection's invalidations are sent, or -1.", ""),
     help::row(Group::Connection, "5.0.0"),
@@ -58,7 +61,14 @@ const SUBCOMMANDS: &[Command] = &[
         .tips(ALL_NODES)
         .doc("Names the client's library or its version.", "<LIB-NAME libname|LIB-VER libver>"),
     sub("setname", 3, setname).since("2.6.9").tips(ALL_NODES).doc("Names the connection.", "connection-name"),
-    sub("trackinginfo", 2, trackinginfo)
+    sub("tracking", -3, tracking::tracking)
+        .since("6.0.0")
+        .complexity("O(1). Some options may introduce additional complexity.")
+        .doc(
+            "Begins or ends to tell the connection which of the keys that it has read have changed.",
+            "<ON|OFF> [REDIRECT client-id:integer] [PREFIX prefix:string ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        ),
+    sub("trackinginfo", 2, tracking::trackinginfo)
         .since("6.2.0")
         .doc("Tells how the connection's keys are tracked for its cache.", ""),
     sub("unblock", -3, pause::unblock)
@@ -161,24 +171,6 @@ fn reply(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     } else {
         return Err(Error::SYNTAX);
     }
-    Ok(())
-}
-
-fn getredir(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.reply.integer(-1);
-    Ok(())
-}
-
-/// What Redis replies to a connection that does not track its keys.
-fn trackinginfo(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.reply.map(3);
-    cx.reply.bulk(b"flags");
-    cx.reply.set(1);
-    cx.reply.bulk(b"off");
-    cx.reply.bulk(b"redirect");
-    cx.reply.integer(-1);
-    cx.reply.bulk(b"prefixes");
-    cx.reply.array(0);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::table::Handle;
 use super::{Context, Error};
 use crate::protocol::{Args, number};
-use crate::session::{ClientInfo, Transport};
+use crate::session::{ClientInfo, Transport, tracking_flags};
 
 /// The classes of clients that filters name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,11 @@ pub(super) fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &m
     put(format_args!("{}", Buffers::of(client)));
     let command = client.last_command.load(Relaxed).checked_sub(1).and_then(|index| Handle::at(index as usize));
     let user = client.user().map_or_else(String::new, |user| word(&user.name));
-    put(format_args!(" cmd={} user={user} redir=-1", command.map_or("NULL", Handle::full_name)));
+    put(format_args!(
+        " cmd={} user={user} redir={}",
+        command.map_or("NULL", Handle::full_name),
+        super::tracking::redirect(client)
+    ));
     put(format_args!(" resp={} lib-name={}", client.protocol(), word(&names.library)));
     put(format_args!(" lib-ver={}", word(&names.library_version)));
     let (received, sent) = (client.received_bytes.load(Relaxed), client.sent_bytes.load(Relaxed));
@@ -142,11 +146,15 @@ impl std::fmt::Display for Buffers {
 
 /// The letters of a client's state, `N` for none.
 fn flags(client: &ClientInfo, closing: bool) -> String {
+    let tracking = client.tracking.load(Relaxed);
     let letters = [
         (client.is_monitor.load(Relaxed), 'O'),
         (client.is_subscriber(), 'P'),
         (client.queued.load(Relaxed) > 0, 'x'),
         (client.blocked.load(Relaxed), 'b'),
+        (tracking & tracking_flags::ON != 0, 't'),
+        (tracking & tracking_flags::BROKEN != 0, 'R'),
+        (tracking & tracking_flags::BCAST != 0, 'B'),
         (client.is_outrun(), 'd'),
         (closing, 'c'),
         (client.is_killed(), 'A'),

@@ -28,6 +28,8 @@ pub struct Node {
     pub registry: Registry,
     /// Who listens to which channel.
     pub channels: Channels,
+    /// What clients track for their caches.
+    pub tracking: crate::session::Tracking,
     /// Whether keyspace events are published.
     notifies: AtomicBool,
     /// The clients that wait for keys.
@@ -40,6 +42,8 @@ pub struct Node {
     pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
+    /// What `maxmemory` is compared with, beside the keys.
+    pub budget: super::limit::Budget,
     /// When the server started.
     pub started: Instant,
     /// 40 hexadecimal digits that name this run of the process.
@@ -134,12 +138,14 @@ impl Node {
             keyspace: Keyspace::new(Shape { databases, shards, workers }),
             registry: Registry::new(workers),
             channels: Channels::default(),
+            tracking: crate::session::Tracking::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
             monitors: Monitors::default(),
             pause: Pause::default(),
             stats: Stats::new(workers, super::table::every().count()),
             scripts: Shared::new(workers),
+            budget: super::limit::Budget::default(),
             started: Instant::now(),
             run_id: random_hex(40),
             history: random_hex(40).into(),
@@ -164,7 +170,7 @@ impl Node {
     /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
     pub fn sample(&self, now_ms: u64) {
         if self.stats.sample(now_ms) {
-            self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
+            self.measure(now_ms);
         }
     }
 }
@@ -199,6 +205,8 @@ pub struct Worker {
     random: Cell<u64>,
     /// What measures its commands.
     pub stopwatch: Stopwatch,
+    /// The client whose command's changes are being told; 0 for none.
+    pub(super) acting: Cell<u64>,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
     pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
     /// What runs its scripts, from the first one on.
@@ -210,14 +218,18 @@ impl Worker {
     pub fn new(node: &'static Node, number: usize) -> Self {
         use std::hash::BuildHasher;
         let now_ms = unix_ms();
+        let (generation, settings) = (node.config.generation(), node.config.current());
+        let local = Local::new(number, now_ms);
+        local.set_clock(super::limit::clock(&settings));
         Worker {
             node,
-            local: Local::new(number, now_ms),
-            generation: node.config.generation(),
-            stopwatch: Stopwatch::new(&node.config.current()),
-            settings: node.config.current(),
+            local,
+            generation,
+            stopwatch: Stopwatch::new(&settings),
+            settings,
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
+            acting: Cell::new(0),
             unserved: RefCell::default(),
             vm: OnceCell::new(),
         }
@@ -261,6 +273,7 @@ impl Worker {
             self.generation = generation;
             self.settings = self.node.config.current();
             self.stopwatch.adopt(&self.settings);
+            self.local.set_clock(super::limit::clock(&self.settings));
             self.node.listen_for(&self.settings);
         }
     }

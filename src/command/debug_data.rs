@@ -2,17 +2,32 @@
 
 use super::digest::Digest;
 use super::{Context, Error};
+use crate::config::Settings;
 use crate::protocol::{Args, number};
 use crate::store::{Event, Object, Ttl, Value};
+use crate::value::list::List;
 
 /// Keys that one `DEBUG POPULATE` creates at most: the worker serves nobody else meanwhile.
 const POPULATE_MAX: i64 = 100_000_000;
+
+/// What Redis tells besides of a large list.
+fn chunks(list: &List, settings: &Settings) -> String {
+    let (nodes, entries) = list.chunks().fold((0, 0), |(nodes, entries), (_, len)| (nodes + 1, entries + len));
+    let average = entries as f64 / f64::from(nodes.max(1));
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+        settings.list_max_listpack_size,
+        u8::from(settings.list_compress_depth != 0),
+        list.memory(),
+    )
+}
 
 /// `DEBUG OBJECT`: a line in Redis's form, which its test suite parses.
 pub(super) fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
     let (node, worker) = (cx.node, cx.worker);
     let _held = node.keyspace.enter_key(&worker.local, key)?;
     let now = cx.now_ms() / 1000;
+    let settings = &worker.settings;
     let line = cx.store.peek(key, |record| {
         let record = record?;
         let (encoding, length) = match record.value() {
@@ -21,11 +36,15 @@ pub(super) fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
             Value::Boxed(Object::String(string)) => ("raw", string.len()),
             Value::Boxed(object) => (object.encoding(), object.memory()),
         };
+        let list = match record.value() {
+            Value::Boxed(Object::List(list)) if list.encoding() == "quicklist" => chunks(list, settings),
+            _ => String::new(),
+        };
         let (clock, at) = (record.access(), record.key().as_ptr());
         let idle = now.saturating_sub(clock.into());
         Some(format!(
             "Value at:{at:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} \
-             lru_seconds_idle:{idle}"
+             lru_seconds_idle:{idle}{list}"
         ))
     });
     cx.reply.simple(&line.ok_or(Error::NO_KEY)?);

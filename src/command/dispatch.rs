@@ -44,6 +44,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => run(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
+            transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
             let queued = enqueue(worker, transaction, args, Reply::new(out, client.version));
             client.tell_transaction();
             queued
@@ -56,8 +57,13 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         }
     };
     if worker.local.has_changes() {
+        worker.acting.set(client.info.id);
         super::react::react(worker);
+        worker.acting.set(0);
         worker.stopwatch.start();
+    }
+    if client.tracked.is_some() {
+        super::tracking::end_caching(client, args);
     }
     let mut outcome = Outcome::Done;
     if let Err(error) = result {
@@ -128,8 +134,14 @@ pub(super) fn perform(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let command = handle.command();
+    if client.tracked.is_some() {
+        super::tracking::remember(worker, client, command, args);
+    }
     let _held = enter(worker, command, args)?;
-    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    let mut store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    if client.no_touch && command.name != "touch" {
+        store = store.without_touch();
+    }
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
     (command.run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
@@ -185,6 +197,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    if worker.settings.maxmemory != 0 {
+        check_memory(worker, client, command)?;
+    }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
     }
@@ -205,6 +220,12 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
 fn touches_keys(command: &Command) -> bool {
     let flags = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
     flags.iter().any(|flag| command.flags.contains(*flag))
+}
+
+/// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
+fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
+    let queues = client.transaction.is_some() && !command.immediate;
+    if queues || command.flags.contains(Flags::DENYOOM) { super::limit::make_room(worker) } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.

@@ -47,6 +47,7 @@ mod keyspec;
 mod kill;
 mod latency;
 mod lcs;
+mod limit;
 mod list;
 mod list_block;
 mod list_end;
@@ -108,6 +109,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod wait;
 
@@ -117,6 +119,7 @@ pub use dispatch::{Outcome, each_key, execute, find, goes_everywhere};
 pub use error::Error;
 pub use guard::{check_users, load_users};
 pub use keyspec::{Access, Begin, Channels, Find, KeySpec};
+pub use limit::{Budget, evict_clients, make_room};
 pub use react::react;
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{bounds_of_loading, keep_saving};

@@ -7,7 +7,11 @@ use super::context::Worker;
 pub fn react(worker: &Worker) {
     while worker.local.has_changes() {
         let mut served: Option<(usize, Box<[u8]>)> = None;
-        for change in worker.local.take_changes() {
+        let changes = worker.local.take_changes();
+        if worker.node.tracking.is_used() {
+            worker.node.tracking.changed(&changes, worker.acting.get(), super::tracking::post(worker));
+        }
+        for change in changes {
             super::pubsub::notify(worker, &change);
             // Events of one change follow one another, and one look at its key is enough.
             if served.as_ref().is_none_or(|(database, key)| *database != change.database || *key != change.key) {

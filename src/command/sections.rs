@@ -179,13 +179,13 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("client_recent_max_input_buffer", buffers.largest_input);
     page.put("client_recent_max_output_buffer", buffers.largest_output);
     page.put("blocked_clients", cx.node.waiters.len() + cx.node.pause.waiting());
-    page.put("tracking_clients", 0);
+    page.put("tracking_clients", cx.node.tracking.clients());
     page.put("pubsub_clients", buffers.subscribers);
     page.put("watching_clients", buffers.watching);
     page.put("clients_in_timeout_table", cx.node.waiters.limited());
     page.put("total_watched_keys", buffers.watched_keys);
     page.put("total_blocking_keys", cx.node.waiters.keys());
-    page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_of_removal());
+    page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
 }
 
@@ -275,8 +275,12 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
     page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
     page.put("expired_keys", cx.node.keyspace.expired());
-    page.put_all(&[("evicted_keys", 0), ("evicted_clients", 0), ("evicted_scripts", 0)]);
-    page.put_all(&[("total_eviction_exceeded_time", 0), ("current_eviction_exceeded_time", 0)]);
+    page.put("evicted_scripts", 0);
+    let (current, total) = cx.node.budget.exceeded(cx.now_ms());
+    page.put("evicted_keys", cx.node.keyspace.evicted());
+    page.put("evicted_clients", stats.sum(|c| &c.evicted_clients));
+    page.put("total_eviction_exceeded_time", total);
+    page.put("current_eviction_exceeded_time", current);
     page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
     for (name, topic) in [
@@ -290,7 +294,10 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put_all(&[("slave_expires_tracked_keys", 0), ("active_defrag_hits", 0), ("active_defrag_misses", 0)]);
     page.put_all(&[("active_defrag_key_hits", 0), ("active_defrag_key_misses", 0)]);
     page.put_all(&[("total_active_defrag_time", 0), ("current_active_defrag_time", 0)]);
-    page.put_all(&[("tracking_total_keys", 0), ("tracking_total_items", 0), ("tracking_total_prefixes", 0)]);
+    let (keys, items) = cx.node.tracking.size();
+    page.put("tracking_total_keys", keys);
+    page.put("tracking_total_items", items);
+    page.put("tracking_total_prefixes", cx.node.tracking.prefixes());
     page.put("unexpected_error_replies", 0);
     page.put("total_error_replies", stats.sum(|c| &c.errors));
     page.put("total_reads_processed", stats.sum(|c| &c.reads));

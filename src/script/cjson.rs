@@ -59,12 +59,8 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     };
     add("encode", encode)?;
     add("decode", decode)?;
-    add("encode_max_depth", |lua, settings, args| {
-        depth(lua, settings, args, |settings| &mut settings.encode_depth)
-    })?;
-    add("decode_max_depth", |lua, settings, args| {
-        depth(lua, settings, args, |settings| &mut settings.decode_depth)
-    })?;
+    add("encode_max_depth", |lua, settings, args| depth(lua, settings, args, |settings| &mut settings.encode_depth))?;
+    add("decode_max_depth", |lua, settings, args| depth(lua, settings, args, |settings| &mut settings.decode_depth))?;
     add("encode_number_precision", precision)?;
     add("encode_keep_buffer", |lua, settings, args| flag(lua, settings, args, |settings| &mut settings.keeps_buffer))?;
     add("decode_invalid_numbers", |lua, settings, args| {
@@ -131,9 +127,7 @@ fn truth(lua: &Lua, args: &[Value], index: usize) -> mlua::Result<Option<bool>> 
         Some(Value::Boolean(value)) => Ok(Some(*value)),
         Some(Value::String(text)) if &*text.as_bytes() == b"on" => Ok(Some(true)),
         Some(Value::String(text)) if &*text.as_bytes() == b"off" => Ok(Some(false)),
-        Some(Value::String(text)) => {
-            bad_argument(lua, index, [b"invalid option '", &*text.as_bytes(), b"'"].concat())
-        }
+        Some(Value::String(text)) => bad_argument(lua, index, [b"invalid option '", &*text.as_bytes(), b"'"].concat()),
         other => expected(lua, index, "string", other),
     }
 }
@@ -293,7 +287,7 @@ impl Encoder<'_> {
 
     fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
         if depth > self.settings.encode_depth.min(DEPTH_LIMIT) {
-            return complain(self.lua, format!("Cannot serialise, excessive depth ({depth})"));
+            return complain(self.lua, format!("Cannot serialise, excessive nesting ({depth})"));
         }
         match self.length(table)? {
             Some(length @ 1..) => self.array(table, length, depth),
@@ -324,7 +318,7 @@ impl Encoder<'_> {
             match &key {
                 Value::String(text) => self.text(&text.as_bytes()),
                 Value::Integer(_) | Value::Number(_) => {
-                    let number = key.as_f64().unwrap_or_default();
+                    let number = super::api::number(&key).unwrap_or_default();
                     self.out.push(b'"');
                     self.number(&key, number)?;
                     self.out.push(b'"');

@@ -136,7 +136,9 @@ fn other(error: &Error) -> String {
 /// The handler of a script's errors: whatever was raised becomes a table that tells where.
 pub(super) fn handle(lua: &Lua, raised: Value) -> mlua::Result<Value> {
     let raised = match raised {
-        Value::Error(error) if matches!(Failure::find(&error), Some(Failure::Stop(_))) => return Ok(Value::Error(error)),
+        Value::Error(error) if matches!(Failure::find(&error), Some(Failure::Stop(_))) => {
+            return Ok(Value::Error(error));
+        }
         raised => shown(lua, raised)?,
     };
     let table = match raised {
@@ -162,7 +164,7 @@ pub(super) fn origin(lua: &Lua) -> Option<(String, usize)> {
     (1..64).find_map(|level| {
         lua.inspect_stack(level, |debug| {
             let source = debug.source().source?;
-            (source.starts_with('@') && source != PRELUDE).then_some(())?;
+            (source != PRELUDE && !source.starts_with('=')).then_some(())?;
             Some((source.into_owned(), debug.current_line()?))
         })
         .flatten()

@@ -5,6 +5,7 @@ mod mailbox;
 mod monitors;
 mod pause;
 mod registry;
+mod tracking;
 mod transaction;
 mod waiter;
 
@@ -13,6 +14,7 @@ pub use mailbox::Mailbox;
 pub use monitors::Monitors;
 pub use pause::{Held, Pause};
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
+pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
 pub use waiter::{Stage, Wait, Waiter, Waiters};
 
@@ -76,6 +78,8 @@ pub struct Client {
     pub subscriptions: Subscriptions,
     /// Whether it watches the commands of all clients (`MONITOR`).
     pub is_monitor: bool,
+    /// What it tracks for its cache.
+    pub tracked: Option<Box<Tracked>>,
     /// What its last command waits for.
     pub waiter: Option<Arc<Waiter>>,
     /// What other clients see of this one.
@@ -100,6 +104,7 @@ impl Client {
             watched: Watched::default(),
             subscriptions: Subscriptions::default(),
             is_monitor: false,
+            tracked: None,
             waiter: None,
             info,
         }

@@ -59,6 +59,10 @@ pub struct ClientInfo {
     pub last_command: AtomicU32,
     /// `CLIENT NO-EVICT`.
     pub no_evict: AtomicBool,
+    /// How it tracks keys, as bits of [`super::tracking_flags`]; 0 if it does not.
+    pub tracking: AtomicU32,
+    /// The client to which its invalidations go; 0 for itself.
+    pub redirect: AtomicU64,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
     /// Channels, patterns and shard channels that it subscribed to.
@@ -256,6 +260,8 @@ impl Registry {
             sent_bytes: AtomicU64::new(0),
             last_command: AtomicU32::new(0),
             no_evict: AtomicBool::new(false),
+            tracking: AtomicU32::new(0),
+            redirect: AtomicU64::new(0),
             no_touch: AtomicBool::new(false),
             subscriptions: Default::default(),
             queued: AtomicUsize::new(0),

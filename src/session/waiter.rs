@@ -154,10 +154,16 @@ impl Waiters {
         self.inner.lock().clients.values().filter(|waiter| waiter.wait.deadline_ms.is_some()).count()
     }
 
-    /// Keys that somebody waits for whom also their removal serves.
-    pub fn keys_of_removal(&self) -> usize {
-        let minds = |queue: &&VecDeque<Arc<Waiter>>| queue.iter().any(|waiter| waiter.wait.minds_removal);
-        self.inner.lock().queues.values().filter(minds).count()
+    /// Keys for whose removal somebody waits, too.
+    pub fn keys_minding_removal(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.queues.values().filter(|queue| queue.iter().any(|waiter| waiter.wait.minds_removal)).count()
+    }
+
+    /// The keys of a database that somebody waits for.
+    pub fn keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
+        let inner = self.inner.lock();
+        inner.queues.keys().filter(|(number, _)| *number == database).map(|(_, key)| key.clone()).collect()
     }
 
     /// What a client waits for.
