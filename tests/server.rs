@@ -12,6 +12,8 @@ mod connections;
 mod limits;
 #[path = "server/manager.rs"]
 mod manager;
+#[path = "server/operators.rs"]
+mod operators;
 #[path = "server/process.rs"]
 mod process;
 #[path = "server/tracking.rs"]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::{Context, Node, Worker};
 use super::dispatch::{self, perform};
 use super::error::Error;
-use crate::protocol::{Args, Frame, Reply, Version, number};
+use crate::protocol::{Frame, Reply, Version, number};
 use crate::session::{Client, Mode, Wait, Waiter};
 use crate::store::{Kind, Record, Store};
 
@@ -190,13 +190,14 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Signs a client off: ends its wait, its watches, its subscriptions and what it tracks.
+/// Signs a client off: ends its wait, its watches, its subscriptions, what it tracks and what it sees of others.
 pub fn farewell(node: &Node, client: &mut Client) {
     if let Some(waiter) = client.waiter.take() {
         give_up(node, &waiter);
     }
     client.watched.end(&node.keyspace);
     client.subscriptions.clear(&node.channels, &client.info);
+    client.set_monitor(&node.monitors, false);
     super::tracking::end(node, client);
 }
 

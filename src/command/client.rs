@@ -1,12 +1,11 @@
 //! `CLIENT`: what a connection says of itself, and the list of all of them.
 
-use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::table::Handle;
-use super::{Categories, Command, Context, Error, Flags, Group, help, kill, tracking};
-use crate::protocol::{Args, number};
-use crate::session::{ClientInfo, ReplyMode, Transport, tracking_flags as flags};
+use super::client_list::{describe, list};
+use super::{Categories, Command, Context, Error, Flags, Group, help, kill, pause, tracking};
+use crate::protocol::Args;
+use crate::session::ReplyMode;
 
 const ANY: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
 const ADMIN: Flags = ANY.and(Flags::ADMIN);
@@ -52,6 +51,10 @@ const SUBCOMMANDS: &[Command] = &[
     sub("no-touch", 3, no_touch)
         .since("7.2.0")
         .doc("Leaves the access clock of the keys that the connection uses as it is.", "<ON|OFF>"),
+    sub("pause", -3, pause::pause)
+        .flags(ADMIN)
+        .since("3.0.0")
+        .doc("Holds commands of clients back for a time.", "timeout:integer [WRITE|ALL]"),
     sub("reply", 3, reply).since("3.2.0").doc("Chooses whether replies are sent.", "<ON|OFF|SKIP>"),
     sub("setinfo", 4, setinfo)
         .since("7.2.0")
@@ -68,6 +71,16 @@ const SUBCOMMANDS: &[Command] = &[
     sub("trackinginfo", 2, tracking::trackinginfo)
         .since("6.2.0")
         .doc("Tells how the connection's keys are tracked for its cache.", ""),
+    sub("unblock", -3, pause::unblock)
+        .flags(ADMIN)
+        .since("5.0.0")
+        .complexity("O(log N) where N is the number of client connections")
+        .doc("Ends the wait of a client that a command blocks.", "client-id:integer [TIMEOUT|ERROR]"),
+    sub("unpause", 2, pause::unpause)
+        .flags(ADMIN)
+        .since("6.2.0")
+        .complexity("O(N) Where N is the number of paused clients")
+        .doc("Ends the pause of clients.", ""),
 ];
 
 const fn sub(name: &'static str, arity: i32, run: super::Run) -> Command {
@@ -168,113 +181,6 @@ fn info(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The classes of clients that filters name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Neither of the others.
-    Normal,
-    /// The master of this replica.
-    Master,
-    /// A replica of this master.
-    Replica,
-    /// Subscribed to channels.
-    Pubsub,
-}
-
-impl Class {
-    /// The class of this name, in any case.
-    pub(super) fn parse(name: &[u8]) -> Result<Class, Error> {
-        const NAMES: [(&str, Class); 5] = [
-            ("normal", Class::Normal),
-            ("slave", Class::Replica),
-            ("replica", Class::Replica),
-            ("pubsub", Class::Pubsub),
-            ("master", Class::Master),
-        ];
-        let found = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-        found.map(|(_, class)| *class).ok_or_else(|| {
-            let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
-            Error::new(format!("Unknown client type '{name}'"))
-        })
-    }
-
-    /// The class of a client: all are normal while there is neither replication nor publishing.
-    pub(super) fn of(_: &ClientInfo) -> Class {
-        Class::Normal
-    }
-}
-
-fn list(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    let registry = &cx.node.registry;
-    let is = |word: &str| args.nth(2).is_some_and(|given| given.eq_ignore_ascii_case(word.as_bytes()));
-    let clients = if args.len() == 4 && is("TYPE") {
-        let class = Class::parse(args.get(3))?;
-        let mut clients = registry.list();
-        clients.retain(|client| Class::of(client) == class);
-        clients
-    } else if args.len() > 3 && is("ID") {
-        let ids = args.skip(3).iter().map(|id| number::parse_i64(id).ok_or(Error::new("Invalid client ID")));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        ids.into_iter().filter_map(|id| registry.find(u64::try_from(id).ok()?)).collect()
-    } else if args.len() == 2 {
-        registry.list()
-    } else {
-        return Err(Error::SYNTAX);
-    };
-    let mut text = String::new();
-    for client in clients {
-        let own = client.id == cx.client.info.id;
-        // A client that was killed is gone for everybody, although its worker has yet to notice.
-        if own || !client.is_killed() {
-            describe(&client, cx.now_ms(), own && cx.client.close_after_reply, &mut text);
-        }
-    }
-    cx.reply.verbatim(b"txt", text.as_bytes());
-    Ok(())
-}
-
-/// Appends a client's line, with the fields of Redis 7.2 in their order.
-pub(super) fn describe(client: &ClientInfo, now_ms: u64, closing: bool, text: &mut String) {
-    let names = client.names();
-    let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-    let (query, room) = (client.query_bytes.load(Relaxed), client.query_capacity.load(Relaxed));
-    let output = client.output_bytes.load(Relaxed);
-    let command = client.last_command.load(Relaxed).checked_sub(1).and_then(|index| Handle::at(index as usize));
-    let mut put = |part: std::fmt::Arguments<'_>| {
-        // Writing to a String cannot fail.
-        let _ = text.write_fmt(part);
-    };
-    put(format_args!("id={} addr={} laddr={}", client.id, client.address, client.local_address));
-    put(format_args!(" fd={} name={}", client.descriptor().unwrap_or(-1), word(&names.name)));
-    put(format_args!(" age={} idle={}", seconds(client.created_ms), seconds(client.active_ms.load(Relaxed))));
-    put(format_args!(" flags={} db={} sub=0 psub=0 ssub=0 multi=-1", flags(client, closing), client.database()));
-    put(format_args!(" qbuf={query} qbuf-free={} argv-mem=0 multi-mem=0", room.saturating_sub(query)));
-    put(format_args!(" rbs={output} rbp={output} obl={output} oll=0 omem=0"));
-    put(format_args!(" tot-mem={}", size_of::<ClientInfo>() + room.max(query) + output));
-    put(format_args!(" events=r cmd={}", command.map_or("NULL", Handle::full_name)));
-    let user = client.user().map_or_else(String::new, |user| word(&user.name));
-    put(format_args!(" user={user} redir={}", tracking::redirect(client)));
-    put(format_args!(" resp={} lib-name={}", client.protocol(), word(&names.library)));
-    put(format_args!(" lib-ver={}\n", word(&names.library_version)));
-}
-
-/// The letters of a client's state, `N` for none.
-fn flags(client: &ClientInfo, closing: bool) -> String {
-    let letters = [
-        (client.tracking.load(Relaxed) & flags::ON != 0, 't'),
-        (client.tracking.load(Relaxed) & flags::BROKEN != 0, 'R'),
-        (client.tracking.load(Relaxed) & flags::BCAST != 0, 'B'),
-        (closing, 'c'),
-        (client.is_killed(), 'A'),
-        (client.transport == Transport::Unix, 'U'),
-        (client.no_evict.load(Relaxed), 'e'),
-        (client.no_touch.load(Relaxed), 'T'),
-    ];
-    let set: String = letters.iter().filter(|(is, _)| *is).map(|(_, letter)| *letter).collect();
-    if set.is_empty() { "N".to_owned() } else { set }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::command::testing::Rig;
@@ -298,57 +204,6 @@ mod tests {
             ("CLIENT", "-ERR wrong number of arguments for 'client' command"),
             ("CLIENT FOO", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP."),
         ]);
-    }
-
-    #[test]
-    fn lines_have_the_fields_of_redis() {
-        let mut rig = Rig::new();
-        rig.run("CLIENT SETNAME me");
-        rig.run("CLIENT SETINFO LIB-VER 1.0");
-        rig.run("CLIENT NO-TOUCH ON");
-        rig.run("SELECT 2");
-        rig.pass(5000);
-        let reply = rig.run("CLIENT INFO");
-        let line = reply.split_once('|').map_or("", |(_, line)| line);
-        let fields: Vec<_> = line.trim_end().split(' ').filter_map(|field| field.split_once('=')).collect();
-        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
-        // As redis-server 7.2.6 lists them.
-        let expected = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem \
-                        rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver";
-        assert_eq!(names.join(" "), expected);
-        let value = |name| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-        for (name, expected) in [
-            ("id", "1"),
-            ("addr", "127.0.0.1:1"),
-            ("name", "me"),
-            ("flags", "T"),
-            ("db", "2"),
-            ("cmd", "client|info"),
-            ("resp", "2"),
-            ("lib-ver", "1.0"),
-        ] {
-            assert!(value(name).is_some_and(|value| value.starts_with(expected)), "{name}: {line}");
-        }
-    }
-
-    #[test]
-    fn the_list_is_filtered() {
-        let mut rig = Rig::new();
-        let other = rig.connect();
-        let lines = |reply: String| reply.matches("addr=").count() / 2;
-        assert_eq!(lines(rig.run("CLIENT LIST")), 2);
-        assert_eq!(lines(rig.run("CLIENT LIST TYPE normal")), 2);
-        assert_eq!(lines(rig.run("CLIENT LIST TYPE pubsub")), 0);
-        assert_eq!(lines(rig.run(&format!("CLIENT LIST ID {} 77 -1", other.info.id))), 1);
-        assert!(rig.run("CLIENT LIST").contains("cmd=client|list user=default"));
-        rig.check(&[
-            ("CLIENT LIST ID", "-ERR syntax error"),
-            ("CLIENT LIST ID x", "-ERR Invalid client ID"),
-            ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'"),
-            ("CLIENT LIST x", "-ERR syntax error"),
-        ]);
-        other.info.kill();
-        assert_eq!(lines(rig.run("CLIENT LIST")), 1);
     }
 
     #[test]

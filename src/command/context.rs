@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
+use super::stopwatch::Stopwatch;
 use crate::config::{self, Settings};
 use crate::persist::saves::Saves;
 use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
-use crate::session::{Channels, Client, Registry, Waiters};
+use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
 use crate::telemetry::{Counters, Stats};
 
@@ -33,6 +34,10 @@ pub struct Node {
     notifies: AtomicBool,
     /// The clients that wait for keys.
     pub waiters: Waiters,
+    /// The clients that watch the commands of all others.
+    pub monitors: Monitors,
+    /// The pause of clients.
+    pub pause: Pause,
     /// The scripts.
     pub scripts: Shared,
     /// The counters.
@@ -43,6 +48,8 @@ pub struct Node {
     pub started: Instant,
     /// 40 hexadecimal digits that name this run of the process.
     pub run_id: String,
+    /// 40 hexadecimal digits that name the history of the data (`INFO replication`).
+    pub history: parking_lot::Mutex<String>,
     /// Facts that the runtime fills in when it has started.
     pub facts: Facts,
     /// The snapshots.
@@ -134,11 +141,14 @@ impl Node {
             tracking: crate::session::Tracking::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
+            monitors: Monitors::default(),
+            pause: Pause::default(),
+            stats: Stats::new(workers, super::table::every().count()),
             scripts: Shared::new(workers),
-            stats: Stats::new(workers),
             budget: super::limit::Budget::default(),
             started: Instant::now(),
             run_id: random_hex(40),
+            history: random_hex(40).into(),
             facts,
             saves: Arc::default(),
             shutdown: Shutdown::default(),
@@ -193,6 +203,8 @@ pub struct Worker {
     /// Milliseconds of Unix time as of the batch at hand.
     pub now_ms: u64,
     random: Cell<u64>,
+    /// What measures its commands.
+    pub stopwatch: Stopwatch,
     /// The client whose command's changes are being told; 0 for none.
     pub(super) acting: Cell<u64>,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
@@ -213,6 +225,7 @@ impl Worker {
             node,
             local,
             generation,
+            stopwatch: Stopwatch::new(&settings),
             settings,
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
@@ -254,10 +267,12 @@ impl Worker {
     #[inline]
     pub fn refresh(&mut self) {
         self.now_ms = unix_ms();
+        self.stopwatch.start();
         let generation = self.node.config.generation();
         if generation != self.generation {
             self.generation = generation;
             self.settings = self.node.config.current();
+            self.stopwatch.adopt(&self.settings);
             self.local.set_clock(super::limit::clock(&self.settings));
             self.node.listen_for(&self.settings);
         }

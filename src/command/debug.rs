@@ -4,12 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::config::caller;
-use super::digest::Digest;
-use super::{Command, Context, Error, Flags, Group};
-use crate::config::Settings;
+use super::{Command, Context, Error, Flags, Group, debug_data, debug_protocol, random_hex};
 use crate::protocol::{Args, number};
-use crate::store::{Object, Value};
-use crate::value::list::List;
 
 /// The longest `DEBUG SLEEP`, in seconds: a server that sleeps longer cannot be told from a broken one.
 const LONGEST_SLEEP: f64 = 3600.0;
@@ -24,12 +20,24 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("debug", -2, debug)
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Give the history of the data a new name.",
     "DIGEST",
-    "    Return a digest of all keys with their values, equal on servers that hold the same.",
+    "    Return a sum of all keys, equal for equal data.",
     "DIGEST-VALUE <key> [<key> ...]",
-    "    Return digests of the values of keys.",
+    "    Return such a sum of the value of each key.",
+    "ERROR <string>",
+    "    Reply this as an error.",
+    "LOG <message>",
+    "    Write this into the log.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create keys <prefix>:0, <prefix>:1 and so on with strings.",
+    "PROTOCOL <type>",
+    "    Reply a value of a type of the protocol.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Do nothing: lists keep long elements no other way than short ones.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Remove keys past their time in the background (1), or only when a command meets them (0).",
     "SLEEP <seconds>",
@@ -55,9 +63,15 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             HELP.iter().for_each(|line| cx.reply.simple(line));
             return Ok(());
         }
-        (b"digest", 2) => return digest(cx),
-        (b"digest-value", 2..) => return digest_values(cx, args),
-        (b"object", 3..) => return object(cx, args.get(2)),
+        (b"change-repl-id", 2) => *cx.node.history.lock() = random_hex(40),
+        (b"digest", 2) => return debug_data::digest(cx),
+        (b"digest-value", 3..) => return debug_data::digest_values(cx, args.skip(2)),
+        (b"error", 3) => return Err(Error::Quoting(args.get(2).into())),
+        (b"log", 3) => tracing::warn!("DEBUG LOG: {}", args.get(2).escape_ascii()),
+        (b"object", 3..) => return debug_data::object(cx, args.get(2)),
+        (b"populate", 3..=5) => return debug_data::populate(cx, args.skip(2)),
+        (b"protocol", 3) => return debug_protocol::reply(cx, args.get(2)),
+        (b"quicklist-packed-threshold", 3) => check_threshold(args.get(2))?,
         (b"set-active-expire", 3) => {
             let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
             cx.node.keyspace.active_expire.store(on, Relaxed);
@@ -73,6 +87,15 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     cx.reply.ok();
     Ok(())
+}
+
+/// Whether this is a size that Redis takes.
+fn check_threshold(text: &[u8]) -> Result<(), Error> {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    match crate::config::parse_bytes(text) {
+        Some(0..=0xffff_ffff) => Ok(()),
+        _ => Err(Error::new("argument must be a memory value bigger than 1 and smaller than 4gb")),
+    }
 }
 
 /// Blocks this thread, as tests of slow commands want it.
@@ -91,75 +114,6 @@ fn match_pattern(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let len = u64::try_from(len).ok().filter(|&len| len <= limit).ok_or(Error::VALUE_RANGE)?;
     let text = vec![b'x'; len as usize];
     cx.reply.integer(crate::protocol::glob::matches(args.get(3), &text, false).into());
-    Ok(())
-}
-
-/// Alone, because a digest of keys at different moments is none.
-fn digest(cx: &mut Context<'_>) -> Result<(), Error> {
-    let (node, worker, now_ms) = (cx.node, cx.worker, cx.now_ms());
-    let _held = node.keyspace.enter_all(&worker.local)?;
-    let mut digest = Digest::default();
-    for database in 0..cx.settings().databases as usize {
-        cx.store.select(database).for_each(|record| {
-            if !record.is_expired(now_ms) {
-                digest.add_key(database, record);
-            }
-            true
-        })?;
-    }
-    cx.reply.simple(&digest.hex());
-    Ok(())
-}
-
-fn digest_values(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    let (node, worker) = (cx.node, cx.worker);
-    let _held = node.keyspace.enter_keys(&worker.local, args.skip(2).iter())?;
-    cx.reply.array(args.len() - 2);
-    for key in args.skip(2) {
-        let digest = cx.store.peek(key, |record| record.map(Digest::of_value)).unwrap_or_default();
-        cx.reply.simple(&digest.hex());
-    }
-    Ok(())
-}
-
-/// What Redis tells besides of a large list.
-fn chunks(list: &List, settings: &Settings) -> String {
-    let (nodes, entries) = list.chunks().fold((0, 0), |(nodes, entries), (_, len)| (nodes + 1, entries + len));
-    let average = entries as f64 / f64::from(nodes.max(1));
-    format!(
-        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
-        settings.list_max_listpack_size,
-        u8::from(settings.list_compress_depth != 0),
-        list.memory(),
-    )
-}
-
-/// A line in Redis's form, which its test suite parses.
-fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
-    let (node, worker) = (cx.node, cx.worker);
-    let _held = node.keyspace.enter_key(&worker.local, key)?;
-    let now = cx.now_ms() / 1000;
-    let settings = &worker.settings;
-    let line = cx.store.peek(key, |record| {
-        let record = record?;
-        let (encoding, length) = match record.value() {
-            Value::Integer(value) => ("int", value.to_string().len()),
-            Value::Embedded { bytes, raw } => (if raw { "raw" } else { "embstr" }, bytes.len()),
-            Value::Boxed(Object::String(string)) => ("raw", string.len()),
-            Value::Boxed(object) => (object.encoding(), object.memory()),
-        };
-        let list = match record.value() {
-            Value::Boxed(Object::List(list)) if list.encoding() == "quicklist" => chunks(list, settings),
-            _ => String::new(),
-        };
-        let (clock, at) = (record.access(), record.key().as_ptr());
-        let idle = now.saturating_sub(clock.into());
-        Some(format!(
-            "Value at:{at:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} \
-             lru_seconds_idle:{idle}{list}"
-        ))
-    });
-    cx.reply.simple(&line.ok_or(Error::NO_KEY)?);
     Ok(())
 }
 
@@ -184,8 +138,22 @@ mod tests {
             ("DEBUG OBJECT k", "-ERR no such key"),
             ("DEBUG OBJECT", "-ERR unknown subcommand or wrong number of arguments for 'OBJECT'. Try DEBUG HELP."),
             ("DEBUG FOO", "-ERR unknown subcommand or wrong number of arguments for 'FOO'. Try DEBUG HELP."),
+            ("DEBUG ERROR WRONGTYPE\nagain", "-WRONGTYPE again"),
+            ("DEBUG LOG hello", "+OK"),
+            ("DEBUG QUICKLIST-PACKED-THRESHOLD 100b", "+OK"),
+            (
+                "DEBUG QUICKLIST-PACKED-THRESHOLD x",
+                "-ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+            ),
             ("SET k 12", "+OK"),
         ]);
+        let history = |rig: &mut Rig| {
+            let reply = rig.run("INFO replication");
+            reply.split('|').find_map(|line| line.strip_prefix("master_replid:").map(str::to_owned))
+        };
+        let before = history(&mut rig);
+        assert_eq!(rig.run("DEBUG CHANGE-REPL-ID"), "+OK");
+        assert!(before.is_some() && history(&mut rig) != before);
         assert!(!rig.worker.node.keyspace.active_expire.load(Relaxed));
         let line = rig.run("DEBUG OBJECT k");
         assert!(line.starts_with("+Value at:0x") && line.contains(" encoding:int serializedlength:2 "), "{line}");

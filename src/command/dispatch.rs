@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::account;
 use super::context::{Context, Worker};
 use super::error::Error;
 use super::guard;
@@ -23,6 +24,8 @@ pub enum Outcome {
     Waits,
     /// Another worker owns what it needs: nothing happened; serve others and run it again.
     Busy,
+    /// A pause holds it back: nothing happened; run it again when that has ended.
+    Paused,
     /// It was answered, and the reply is to be held back for the client's `penalty_ms`.
     Late,
 }
@@ -31,14 +34,22 @@ pub enum Outcome {
 #[inline]
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
     let start = out.len();
-    let result = find(args).and_then(|handle| check(worker, client, handle, args).map(|()| handle));
+    let result = find(args).and_then(|handle| admit(worker, client, handle, args));
+    if worker.node.pause.may_be_on()
+        && let Ok(handle) = result
+        && super::pause::holds_back(worker, client, handle)
+    {
+        return Outcome::Paused;
+    }
     let result = match (&mut client.transaction, result) {
-        (None, Ok(handle)) => perform(worker, client, handle, args, out),
+        (None, Ok(handle)) => run(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
             transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
-            enqueue(worker, transaction, args, Reply::new(out, client.version))
+            let queued = enqueue(worker, transaction, args, Reply::new(out, client.version));
+            client.tell_transaction();
+            queued
         }
-        (Some(_), Ok(handle)) => perform(worker, client, handle, args, out),
+        (Some(_), Ok(handle)) => run(worker, client, handle, args, out),
         (None, Err(error)) => Err(error),
         (Some(transaction), Err(error)) => {
             transaction.is_aborted = true;
@@ -49,6 +60,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         worker.acting.set(client.info.id);
         super::react::react(worker);
         worker.acting.set(0);
+        worker.stopwatch.start();
     }
     if client.tracked.is_some() {
         super::tracking::end_caching(client, args);
@@ -95,6 +107,21 @@ fn enqueue(worker: &Worker, transaction: &mut Transaction, args: Args<'_>, mut r
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");
     Ok(())
+}
+
+/// Runs a command and notes what it cost. The caller has checked that the client may.
+#[inline]
+pub(super) fn run(
+    worker: &Worker,
+    client: &mut Client,
+    handle: Handle,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let mark = worker.stopwatch.mark();
+    let result = perform(worker, client, handle, args, out);
+    account::settle(worker, client, handle, args, mark, &result);
+    result
 }
 
 /// Enters what a command needs and runs it. The caller has checked that the client may.
@@ -150,6 +177,18 @@ pub(super) fn check_user(worker: &Worker, client: &mut Client, handle: Handle, a
     if client.login.is_free(&worker.node.acl) { Ok(()) } else { guard::check(worker, client, handle, args) }
 }
 
+/// The command again, if this client may run it with these arguments now; else the refusal is counted.
+#[inline]
+fn admit(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -> Result<Handle, Error> {
+    match check(worker, client, handle, args) {
+        Ok(()) => Ok(handle),
+        Err(error) => {
+            worker.node.stats.calls(worker.number()).rejected(handle.index());
+            Err(error)
+        }
+    }
+}
+
 /// Whether this client may run a command with these arguments now.
 #[inline]
 fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -> Result<(), Error> {
@@ -170,7 +209,17 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
     if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
         return Err(subscribed(handle));
     }
+    if client.is_monitor && touches_keys(command) {
+        return Err(Error::new("Replica can't interact with the keyspace"));
+    }
     Ok(())
+}
+
+/// Whether a command is one that clients which watch all others may not call: Redis takes them for a kind of replica.
+#[cold]
+fn touches_keys(command: &Command) -> bool {
+    let flags = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
+    flags.iter().any(|flag| command.flags.contains(*flag))
 }
 
 /// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.

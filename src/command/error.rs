@@ -172,6 +172,8 @@ texts! {
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
     /// A wait beyond the end of time.
     TIMEOUT_RANGE = "ERR timeout is out of range";
+    /// MODULE LOAD and its kin.
+    NO_MODULES = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     /// A command before authentication.
     MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     /// A command before AUTH.

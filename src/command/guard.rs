@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::client::describe;
+use super::client_list::describe;
 use super::keyspec::{Access, Channels};
 use super::table::{self, Handle};
 use super::{Categories, Command, Context, Error, Flags, Node, Worker};

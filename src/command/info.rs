@@ -48,9 +48,12 @@ mod tests {
         for request in ["INFO", "INFO default", "INFO DEFAULT nosuch"] {
             assert_eq!(titles(&rig.run(request)), default, "{request}");
         }
-        for request in ["INFO all", "INFO everything"] {
-            assert_eq!(titles(&rig.run(request)), format!("{default} Tuning"), "{request}");
+        let all = "Server Clients Memory Persistence Stats Replication CPU Modules Commandstats Errorstats Latencystats \
+                   Cluster Keyspace Tuning";
+        for request in ["INFO all", "INFO everything", "INFO all default"] {
+            assert_eq!(titles(&rig.run(request)), all, "{request}");
         }
+        assert_eq!(titles(&rig.run("INFO latencystats cpu COMMANDSTATS")), "CPU Commandstats Latencystats");
         assert!(rig.run("INFO tuning").contains("|tuning_profile:generic|tuning_passed:"));
         assert_eq!(titles(&rig.run("INFO keyspace CPU")), "CPU Keyspace");
         assert_eq!(rig.run("INFO nosuch"), "$0");
@@ -74,10 +77,29 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{line}");
             assert!(names.insert(name), "{line} stands there twice");
         }
-        for line in ["db0:keys=1,expires=0,avg_ttl=0", "db3:keys=1,expires=0,avg_ttl=0", "errorstat_ERR:count=1"] {
+        for line in [
+            "db0:keys=1,expires=0,avg_ttl=0,subexpiry=0",
+            "db3:keys=1,expires=0,avg_ttl=0,subexpiry=0",
+            "errorstat_ERR:count=1",
+        ] {
             assert!(reply.contains(line), "{line}: {reply}");
         }
         assert!(!reply.contains("db1:") && reply.contains("|redis_version:7.2.4|"));
+    }
+
+    #[test]
+    fn keys_with_volatile_parts_are_counted() {
+        let mut rig = Rig::new();
+        let mut after = |requests: &[&str]| {
+            requests.iter().for_each(|request| drop(rig.run(request)));
+            rig.run("INFO keyspace").rsplit_once("subexpiry=").map(|(_, count)| count.trim_end_matches('|').to_owned())
+        };
+        let one = Some("1".to_owned());
+        assert_eq!(after(&["HSET h a 1 b 2", "HSET other a 1", "HPEXPIRE h 100000 FIELDS 1 a"]), one);
+        assert_eq!(after(&["HPEXPIRE h 100000 FIELDS 1 b", "RENAME h g"]), one);
+        assert_eq!(after(&["HPERSIST g FIELDS 2 a b"]), Some("0".to_owned()));
+        assert_eq!(after(&["HPEXPIRE g 100000 FIELDS 1 b", "COPY g h"]), Some("2".to_owned()));
+        assert_eq!(after(&["HDEL h b", "SET g v"]), Some("0".to_owned()));
     }
 
     #[test]

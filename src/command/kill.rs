@@ -1,6 +1,6 @@
 //! `CLIENT KILL`: which connections are meant, and their end.
 
-use super::client::Class;
+use super::client_list::Class;
 use super::{Context, Error};
 use crate::protocol::{Args, number};
 use crate::security::Acl;

@@ -1,6 +1,6 @@
-//! `MEMORY USAGE`: what one key takes.
+//! `MEMORY`: its rows, and what one key takes.
 
-use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help};
+use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help, memory_stats};
 use crate::protocol::{Args, number};
 
 const KEY: &[KeySpec] = &[KeySpec::at(2, Access::RO)];
@@ -12,7 +12,16 @@ pub(super) const COMMANDS: &[Command] = &[Command::container("memory", SUBCOMMAN
     .doc("Tells of the memory of the server and its keys.", "")];
 
 const SUBCOMMANDS: &[Command] = &[
+    sub("doctor", memory_stats::doctor).doc("Tells in words what is out of the ordinary about the memory.", ""),
     help::row(Group::Server, "4.0.0"),
+    sub("malloc-stats", memory_stats::malloc_stats)
+        .complexity("Depends on how much memory is allocated, could be slow")
+        .doc("Returns what the allocator says of itself.", ""),
+    sub("purge", memory_stats::purge)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .complexity("Depends on how much memory is allocated, could be slow")
+        .doc("Gives free memory back to the system.", ""),
+    sub("stats", memory_stats::stats).doc("Returns what takes how much memory.", ""),
     Command::new("usage", -3, usage)
         .flags(Flags::READONLY)
         .keys(KEY)
@@ -21,6 +30,12 @@ const SUBCOMMANDS: &[Command] = &[
         .complexity("O(1)")
         .doc("Returns the bytes that a key and its value take.", "key [SAMPLES count]"),
 ];
+
+const CHANGING: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+const fn sub(name: &'static str, run: super::Run) -> Command {
+    Command::new(name, 2, run).group(Group::Server).since("4.0.0").tips(CHANGING)
+}
 
 /// Bytes of the table for one key: the pointer and its share of the bucket's tags, at the tables' mean load.
 const TABLE_BYTES: usize = 16;

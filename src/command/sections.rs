@@ -6,9 +6,10 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::memory::{Usage, allocator, human};
-use super::{Context, Error, identity};
+use super::{Context, Error, calls, identity};
 use crate::config::SETTINGS;
 use crate::host;
+use crate::session::Topic;
 use crate::store::Cursor;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -34,7 +35,9 @@ pub(super) const SECTIONS: &[Section] = &[
     section("CPU", cpu),
     // There are no modules to list.
     section("Modules", |_, _| Ok(())),
+    Section { default: false, ..section("Commandstats", calls::commands) },
     section("Errorstats", errors),
+    Section { default: false, ..section("Latencystats", calls::latencies) },
     section("Cluster", cluster),
     section("Keyspace", keyspace),
     Section { title: "Tuning", default: false, write: tuning },
@@ -61,7 +64,8 @@ impl Page {
         &self.0
     }
 
-    fn put(&mut self, name: &str, value: impl Display) {
+    /// Writes a field.
+    pub(super) fn put(&mut self, name: &str, value: impl Display) {
         let _ = write!(self.0, "{name}:{value}\r\n");
     }
 
@@ -89,12 +93,17 @@ fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("redis_version", identity::REDIS_VERSION);
     page.put("server_name", "roster");
     page.put("roster_version", identity::ROSTER_VERSION);
+    page.put("redis_git_sha1", "00000000");
+    page.put("redis_git_dirty", 0);
+    page.put("redis_build_id", "0000000000000000");
     page.put("redis_mode", identity::MODE);
     page.put("os", system);
     page.put("arch_bits", usize::BITS);
     page.put("monotonic_clock", "POSIX clock_gettime");
     page.put("multiplexing_api", node.facts.driver);
     page.put("process_id", std::process::id());
+    let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
+    page.put("process_supervised", if supervised { "systemd" } else { "no" });
     page.put("run_id", &node.run_id);
     page.put("tcp_port", node.facts.port);
     page.put("server_time_usec", now.as_micros());
@@ -138,6 +147,9 @@ struct Buffers {
     largest_input: u64,
     largest_output: u64,
     total: u64,
+    subscribers: u64,
+    watching: u64,
+    watched_keys: u64,
 }
 
 impl Buffers {
@@ -145,11 +157,15 @@ impl Buffers {
         cx.node.registry.list().iter().fold(Buffers::default(), |sum, client| {
             let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Relaxed) as u64;
             let input = bytes(&client.query_capacity).max(bytes(&client.query_bytes));
-            let output = bytes(&client.output_bytes);
+            let output = bytes(&client.output_bytes) + client.mailbox.bytes() as u64;
+            let watched = bytes(&client.watched);
             Buffers {
                 largest_input: sum.largest_input.max(input),
                 largest_output: sum.largest_output.max(output),
-                total: sum.total + input + output,
+                total: sum.total + input + output + bytes(&client.queued_bytes),
+                subscribers: sum.subscribers + u64::from(client.is_subscriber()),
+                watching: sum.watching + u64::from(watched > 0),
+                watched_keys: sum.watched_keys + watched,
             }
         })
     }
@@ -162,8 +178,12 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("maxclients", cx.settings().maxclients);
     page.put("client_recent_max_input_buffer", buffers.largest_input);
     page.put("client_recent_max_output_buffer", buffers.largest_output);
-    page.put("blocked_clients", cx.node.waiters.len());
-    page.put_all(&[("tracking_clients", cx.node.tracking.clients()), ("clients_in_timeout_table", 0)]);
+    page.put("blocked_clients", cx.node.waiters.len() + cx.node.pause.waiting());
+    page.put("tracking_clients", cx.node.tracking.clients());
+    page.put("pubsub_clients", buffers.subscribers);
+    page.put("watching_clients", buffers.watching);
+    page.put("clients_in_timeout_table", cx.node.waiters.limited());
+    page.put("total_watched_keys", buffers.watched_keys);
     page.put("total_blocking_keys", cx.node.waiters.keys());
     page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
@@ -208,8 +228,10 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     compare("mem_fragmentation", rss, used);
     page.put("mem_not_counted_for_evict", 0);
     page.put("mem_replication_backlog", 0);
+    page.put("mem_total_replication_buffers", 0);
     page.put("mem_clients_slaves", 0);
     page.put("mem_clients_normal", Buffers::read(cx).total);
+    page.put("mem_cluster_links", 0);
     page.put("mem_aof_buffer", 0);
     page.put("mem_allocator", allocator());
     page.put("active_defrag_running", 0);
@@ -248,9 +270,12 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("total_net_repl_output_bytes", 0);
     page.put("instantaneous_input_kbps", format_args!("{:.2}", rates.received / 1024.0));
     page.put("instantaneous_output_kbps", format_args!("{:.2}", rates.sent / 1024.0));
+    page.put("instantaneous_input_repl_kbps", "0.00");
+    page.put("instantaneous_output_repl_kbps", "0.00");
     page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
     page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
     page.put("expired_keys", cx.node.keyspace.expired());
+    page.put("evicted_scripts", 0);
     let (current, total) = cx.node.budget.exceeded(cx.now_ms());
     page.put("evicted_keys", cx.node.keyspace.evicted());
     page.put("evicted_clients", stats.sum(|c| &c.evicted_clients));
@@ -258,8 +283,17 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("current_eviction_exceeded_time", current);
     page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
-    page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);
+    for (name, topic) in [
+        ("pubsub_channels", Topic::Channel),
+        ("pubsub_patterns", Topic::Pattern),
+        ("pubsubshard_channels", Topic::Shard),
+    ] {
+        page.put(name, cx.node.channels.count(topic));
+    }
     page.put_all(&[("latest_fork_usec", 0), ("total_forks", 0), ("migrate_cached_sockets", 0)]);
+    page.put_all(&[("slave_expires_tracked_keys", 0), ("active_defrag_hits", 0), ("active_defrag_misses", 0)]);
+    page.put_all(&[("active_defrag_key_hits", 0), ("active_defrag_key_misses", 0)]);
+    page.put_all(&[("total_active_defrag_time", 0), ("current_active_defrag_time", 0)]);
     let (keys, items) = cx.node.tracking.size();
     page.put("tracking_total_keys", keys);
     page.put("tracking_total_items", items);
@@ -281,8 +315,8 @@ fn replication(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("role", identity::ROLE);
     page.put("connected_slaves", 0);
     page.put("master_failover_state", "no-failover");
-    // Without replication there is one history: that of this run.
-    page.put("master_replid", &cx.node.run_id);
+    // Without replication there is one history: that of this run, or of DEBUG CHANGE-REPL-ID.
+    page.put("master_replid", &*cx.node.history.lock());
     page.put("master_replid2", "0".repeat(40));
     page.put("master_repl_offset", 0);
     page.put("second_repl_offset", -1);
@@ -345,8 +379,9 @@ fn keyspace(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
         let totals = cx.node.keyspace.totals(database);
         if totals.keys > 0 {
             let ttl = if totals.volatile > 0 { average_ttl(cx, database)? } else { 0 };
-            let (keys, volatile) = (totals.keys, totals.volatile);
-            page.put(&format!("db{database}"), format_args!("keys={keys},expires={volatile},avg_ttl={ttl}"));
+            let (keys, volatile, partial) = (totals.keys, totals.volatile, totals.partial);
+            let line = format_args!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry={partial}");
+            page.put(&format!("db{database}"), line);
         }
     }
     Ok(())

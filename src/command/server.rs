@@ -1,7 +1,7 @@
 //! The server as a whole: its clock, its end, and what is not in it.
 
 use super::save::save_now;
-use super::{Command, Context, Error, Flags, Group, help, lolwut};
+use super::{Categories, Command, Context, Error, Flags, Group, help, identity, lolwut};
 use crate::protocol::Args;
 
 /// The family's rows.
@@ -12,6 +12,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .complexity("")
         .doc("Draws a picture, and tells the version.", "[VERSION version]"),
     Command::container("module", MODULE).group(Group::Server).since("4.0.0").doc("Tells about loaded modules.", ""),
+    row("role", 1, role)
+        .flags(Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST))
+        .categories(Categories::ADMIN.and(Categories::DANGEROUS))
+        .since("2.8.12")
+        .doc("Tells whether the server is a master, and who its replicas are.", ""),
     row("shutdown", -1, shutdown)
         .flags(
             Flags::ADMIN
@@ -40,7 +45,19 @@ const MODULE: &[Command] = &[
         .tips(&["nondeterministic_output_order"])
         .complexity("O(N) where N is the number of loaded modules.")
         .doc("Lists the loaded modules.", ""),
+    load("load", -3).since("4.0.0").doc("Loads a module, which this server cannot.", "path [arg:string ...]"),
+    load("loadex", -3).since("7.0.0").doc(
+        "Loads a module with settings, which this server cannot.",
+        "path [CONFIG <name:string value> ...] [ARGS args:string ...]",
+    ),
+    load("unload", 3).since("4.0.0").doc("Unloads a module, of which there is none.", "name:string"),
 ];
+
+/// A command about modules, refused as Redis refuses it where `enable-module-command` is not set.
+const fn load(name: &'static str, arity: i32) -> Command {
+    row(name, arity, |_, _| Err(Error::NO_MODULES))
+        .flags(Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING))
+}
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
     Command::new(name, arity, run).group(Group::Server)
@@ -52,6 +69,15 @@ fn time(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.reply.array(2);
     cx.reply.bulk_integer(now.as_secs() as i64);
     cx.reply.bulk_integer(now.subsec_micros().into());
+    Ok(())
+}
+
+/// A master without replicas: there is no replication in this build.
+fn role(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
+    cx.reply.array(3);
+    cx.reply.bulk(identity::ROLE.as_bytes());
+    cx.reply.integer(0);
+    cx.reply.array(0);
     Ok(())
 }
 
@@ -129,7 +155,13 @@ mod tests {
 
     #[test]
     fn there_are_no_modules() {
-        assert_eq!(Rig::new().run("MODULE LIST"), "*0");
+        let mut rig = Rig::new();
+        rig.check(&[("MODULE LIST", "*0"), ("ROLE", "*3|$6|master|:0|*0")]);
+        for request in ["MODULE LOAD /x.so", "MODULE LOADEX /x.so", "MODULE UNLOAD x"] {
+            assert!(
+                rig.run(request).starts_with("-ERR MODULE command not allowed. If the enable-module-command option")
+            );
+        }
     }
 
     #[test]

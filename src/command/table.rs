@@ -31,6 +31,7 @@ const FAMILIES: &[&[Command]] = &[
     super::info::COMMANDS,
     super::introspect::COMMANDS,
     super::keys::COMMANDS,
+    super::latency::COMMANDS,
     super::lcs::COMMANDS,
     super::list::COMMANDS,
     super::list_block::COMMANDS,
@@ -38,12 +39,14 @@ const FAMILIES: &[&[Command]] = &[
     super::list_pop::COMMANDS,
     super::list_position::COMMANDS,
     super::memory_usage::COMMANDS,
+    super::monitor::COMMANDS,
     super::object::COMMANDS,
     super::pubsub::COMMANDS,
     super::save::COMMANDS,
     super::scan::COMMANDS,
     super::script::COMMANDS,
     super::server::COMMANDS,
+    super::slowlog::COMMANDS,
     super::stream::COMMANDS,
     super::stream_add::COMMANDS,
     super::stream_claim::COMMANDS,
@@ -67,6 +70,7 @@ const FAMILIES: &[&[Command]] = &[
     super::string_batch::COMMANDS,
     super::string_range::COMMANDS,
     super::transaction::COMMANDS,
+    super::wait::COMMANDS,
 ];
 
 /// Bytes that hold the longest name of a command and its length, with room to grow.

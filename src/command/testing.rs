@@ -46,6 +46,8 @@ impl Rig {
     pub(crate) fn args(&mut self, args: &[&[u8]]) -> String {
         let frame: Frame = args.iter().collect();
         let mut out = Vec::new();
+        // A batch of its own.
+        self.worker.stopwatch.start();
         assert_ne!(execute(&self.worker, &mut self.client, frame.args(), &mut out), Outcome::Busy);
         // Nobody waits here for the reply to a wrong password.
         self.client.penalty_ms = 0;

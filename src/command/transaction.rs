@@ -1,6 +1,6 @@
 //! Transactions: `MULTI` queues commands, `EXEC` runs them at once and alone, `WATCH` makes that depend on keys.
 
-use super::dispatch::{self, each_key, perform};
+use super::dispatch::{self, each_key};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::{Args, Frame};
 use crate::session::{Mode, Transaction};
@@ -46,6 +46,7 @@ fn multi(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         return Err(Error::MULTI_NESTED);
     }
     cx.client.transaction = Some(Box::default());
+    cx.client.tell_transaction();
     cx.reply.ok();
     Ok(())
 }
@@ -68,6 +69,7 @@ fn discard(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         return Err(Error::DISCARD_ALONE);
     }
     cx.client.watched.end(&cx.node.keyspace);
+    cx.client.tell_transaction();
     cx.reply.ok();
     Ok(())
 }
@@ -82,12 +84,14 @@ fn watch(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             cx.client.watched.keys.push((cx.client.database, key.into()));
         }
     }
+    cx.client.tell_transaction();
     cx.reply.ok();
     Ok(())
 }
 
 fn unwatch(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.client.watched.end(&cx.node.keyspace);
+    cx.client.tell_transaction();
     cx.reply.ok();
     Ok(())
 }
@@ -96,6 +100,7 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     let Some(transaction) = cx.client.transaction.take() else { return Err(Error::EXEC_ALONE) };
     if transaction.is_aborted {
         cx.client.watched.end(&cx.node.keyspace);
+        cx.client.tell_transaction();
         return Err(Error::EXEC_ABORT);
     }
     if transaction.grows && super::limit::make_room(cx.worker).is_err() {
@@ -122,6 +127,7 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     }
     let touched = cx.client.watched.watch.is_touched();
     cx.client.watched.end(keyspace);
+    cx.client.tell_transaction();
     if touched {
         cx.reply.null_array();
         return Ok(());
@@ -142,7 +148,7 @@ fn run_one(cx: &mut Context<'_>, args: Args<'_>) {
     // The user's rules may have changed since the command was queued.
     let result = dispatch::find(args)
         .and_then(|handle| dispatch::check_user(cx.worker, cx.client, handle, args).map(|()| handle))
-        .and_then(|handle| perform(cx.worker, cx.client, handle, args, cx.reply.buffer()));
+        .and_then(|handle| dispatch::run(cx.worker, cx.client, handle, args, cx.reply.buffer()));
     if let Err(error) = result {
         cx.reply.truncate(start);
         dispatch::report(cx.worker, cx.client.version, &error, cx.reply.buffer());

@@ -215,7 +215,7 @@ pub(super) fn integer(text: &str) -> Option<i128> {
 }
 
 /// Reads an amount of memory: digits and a unit, where `kb` is 1024 and `k` is 1000. Beyond 64 bits it saturates.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     if digits.is_empty() {

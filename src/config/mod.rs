@@ -44,7 +44,7 @@ pub use compound::{OutputLimit, OutputLimits, Percentiles, SaveRule, SaveRules, 
 pub use error::{Error, Problem};
 pub use events::Events;
 pub use handle::{ConfigSetError, Handle};
-pub use kind::Kind;
+pub use kind::{Kind, bytes as parse_bytes};
 pub use load::{Action, Invocation, Loaded, parse};
 pub use report::markdown;
 pub use rewrite::rewrite;

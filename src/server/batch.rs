@@ -36,6 +36,8 @@ pub(super) enum Next {
     Continue,
     /// Serve others, then go on.
     Busy,
+    /// Go on when the pause of clients has ended.
+    Paused,
     /// Go on when the command that waits was answered.
     Wait,
     /// Send the replies only after so many milliseconds, then go on.
@@ -142,7 +144,7 @@ impl Batch {
         let next = self.run(worker, out);
         telemetry::add(&self.client.info.commands, worker.counters().commands.load(Relaxed).wrapping_sub(before));
         let next = self.within_limits(worker, out, next);
-        if next != Next::Busy {
+        if !matches!(next, Next::Busy | Next::Paused) {
             self.compact();
         }
         self.client.info.query_bytes.store(self.pending(), Relaxed);
@@ -185,9 +187,9 @@ impl Batch {
             }
             ahead -= 1;
             let outcome = attempt(|| execute(worker, &mut self.client, args, out));
-            if outcome == Outcome::Busy {
+            if matches!(outcome, Outcome::Busy | Outcome::Paused) {
                 self.postponed = Some(consumed);
-                return Next::Busy;
+                return if outcome == Outcome::Busy { Next::Busy } else { Next::Paused };
             }
             self.start += consumed;
             self.outside = 0;

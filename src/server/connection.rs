@@ -151,6 +151,7 @@ impl<S: Stream> Connection<S> {
                 Next::Receive => break,
                 Next::ReceiveBig => self.receive_big().await?,
                 Next::Wait => self.wait().await?,
+                Next::Paused => self.pause().await?,
                 Next::Continue | Next::Late(_) => {
                     self.hasty += 1;
                     self.take_turns().await;

@@ -93,8 +93,16 @@ impl Drop for Ended<'_> {
 /// Removes due keys, for at most a millisecond for each step of `active-expire-effort`, so that clients are not kept waiting.
 fn expire(worker: &Worker) {
     let budget = Duration::from_millis(worker.settings.active_expire_effort.into());
+    // Paused clients count on data that stays as it is.
+    if worker.node.pause.at(worker.now_ms).is_some() {
+        return;
+    }
     let start = Instant::now();
     while worker.node.keyspace.expire_due(&worker.local, worker.now_ms, STEP) && start.elapsed() < budget {}
+    let (ms, threshold) = (start.elapsed().as_millis() as u64, worker.settings.latency_monitor_threshold);
+    if threshold > 0 && ms >= threshold {
+        worker.node.stats.latencies.note("expire-cycle", worker.now_ms / 1000, ms);
+    }
 }
 
 fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {

@@ -3,14 +3,16 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, OwnedReadHalf};
 
 use super::connection::{Connection, Ended, Receiver, Stream};
-use crate::command::{end_wait, give_up, unix_ms};
-use crate::session::Stage;
+use crate::command::{Node, end_wait, give_up, unix_ms};
+use crate::session::{ClientInfo, Stage};
 
 /// Bytes that one receive takes while the client waits. Most clients send nothing meanwhile.
 const ROOM: usize = 1024;
@@ -23,6 +25,27 @@ fn early<S: Stream>(mut receiver: OwnedReadHalf<S>) -> Early<S> {
         let (result, buffer) = receiver.read(Vec::with_capacity(ROOM)).await;
         (receiver, result, buffer)
     })
+}
+
+/// A client that is held back, counted as long as this lives.
+struct Paused {
+    node: &'static Node,
+    info: Arc<ClientInfo>,
+}
+
+impl Paused {
+    fn begin(node: &'static Node, info: Arc<ClientInfo>) -> Self {
+        node.pause.count(true);
+        info.blocked.store(true, Relaxed);
+        Paused { node, info }
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.node.pause.count(false);
+        self.info.blocked.store(false, Relaxed);
+    }
 }
 
 /// What ends a step of a wait.
@@ -57,6 +80,20 @@ impl<S: Stream> Connection<S> {
         let mut out = self.hub.buffers.take();
         end_wait(&mut self.batch.client, &reply, &mut out);
         self.sender.send(out).await
+    }
+
+    /// Passes the time until the pause of clients has ended. The request at hand stays where it is; what comes meanwhile is
+    /// put behind it.
+    pub(super) async fn pause(&mut self) -> Result<(), Ended> {
+        let _paused = Paused::begin(self.hub.node, self.batch.client.info.clone());
+        while let Some((_, until_ms)) = self.hub.node.pause.at(unix_ms()) {
+            match self.step(Some(until_ms)).await {
+                Event::Rung => self.sender.deliver().await?,
+                Event::Received(result) => result?,
+                Event::Late => (),
+            }
+        }
+        Ok(())
     }
 
     /// Passes the time until something happens.

@@ -123,14 +123,7 @@ impl Channels {
 fn send(subscribers: &[Arc<ClientInfo>], parts: &[&[u8]], limit: u64) -> usize {
     let mut letters = Letters { written: [None, None], parts };
     for client in subscribers {
-        let waiting = client.mailbox.post(letters.of(client.protocol()));
-        if limit > 0 && waiting as u64 > limit && !client.is_killed() {
-            let (id, address) = (client.id, &client.address);
-            tracing::warn!(
-                "closing client {id} at {address}: it does not read its messages (client-output-buffer-limit)"
-            );
-            client.kill();
-        }
+        client.send(letters.of(client.protocol()), limit);
     }
     subscribers.len()
 }

@@ -67,6 +67,16 @@ impl Mailbox {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Letters that wait.
+    pub fn len(&self) -> usize {
+        self.inner.lock().letters.len()
+    }
+
+    /// Whether no letter waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Moves letters to the end of `out` until that holds `most` bytes; what is left rings again.
     pub fn collect(&self, out: &mut Vec<u8>, most: usize) {
         let mut inner = self.inner.lock();

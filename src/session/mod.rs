@@ -2,6 +2,8 @@
 
 mod channels;
 mod mailbox;
+mod monitors;
+mod pause;
 mod registry;
 mod tracking;
 mod transaction;
@@ -9,6 +11,8 @@ mod waiter;
 
 pub use channels::{Channels, Subscriptions, Topic};
 pub use mailbox::Mailbox;
+pub use monitors::Monitors;
+pub use pause::{Held, Pause};
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
@@ -72,6 +76,8 @@ pub struct Client {
     pub watched: Watched,
     /// What it subscribed to.
     pub subscriptions: Subscriptions,
+    /// Whether it watches the commands of all clients (`MONITOR`).
+    pub is_monitor: bool,
     /// What it tracks for its cache.
     pub tracked: Option<Box<Tracked>>,
     /// What its last command waits for.
@@ -97,6 +103,7 @@ impl Client {
             transaction: None,
             watched: Watched::default(),
             subscriptions: Subscriptions::default(),
+            is_monitor: false,
             tracked: None,
             waiter: None,
             info,
@@ -108,6 +115,7 @@ impl Client {
         self.login = Login::new(acl);
         self.info.set_user(self.login.user());
         self.transaction = None;
+        self.tell_transaction();
         self.reply_mode = ReplyMode::On;
         self.select(0);
         self.set_version(Version::Resp2);
@@ -127,6 +135,26 @@ impl Client {
     pub fn set_no_touch(&mut self, no_touch: bool) {
         self.no_touch = no_touch;
         self.info.no_touch.store(no_touch, Relaxed);
+    }
+
+    /// Begins or ends to watch the commands of all clients.
+    pub fn set_monitor(&mut self, monitors: &Monitors, watches: bool) {
+        if self.is_monitor != watches {
+            match watches {
+                true => monitors.add(&self.info),
+                false => monitors.remove(&self.info),
+            }
+            self.is_monitor = watches;
+            self.info.is_monitor.store(watches, Relaxed);
+        }
+    }
+
+    /// Tells others how its transaction and its watches stand.
+    pub fn tell_transaction(&self) {
+        let (queued, bytes) = self.transaction.as_ref().map_or((0, 0), |open| (open.queue.len() + 1, open.bytes));
+        self.info.queued.store(queued, Relaxed);
+        self.info.queued_bytes.store(bytes, Relaxed);
+        self.info.set_watch(self.watched.keys.len(), &self.watched.watch);
     }
 
     /// Selects a database.

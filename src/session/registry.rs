@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::mailbox::Mailbox;
 use crate::protocol::Version;
 use crate::security::User;
+use crate::store::Watch;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +67,19 @@ pub struct ClientInfo {
     pub no_touch: AtomicBool,
     /// Channels, patterns and shard channels that it subscribed to.
     pub subscriptions: [AtomicUsize; 3],
+    /// Commands queued since `MULTI`, plus one; 0 outside of a transaction.
+    pub queued: AtomicUsize,
+    /// Bytes of memory of the queued commands.
+    pub queued_bytes: AtomicUsize,
+    /// Keys that it watches.
+    pub watched: AtomicUsize,
+    /// Whether a command of it waits.
+    pub blocked: AtomicBool,
+    /// Whether it watches the commands of all clients (`MONITOR`).
+    pub is_monitor: AtomicBool,
     /// What others send to it.
     pub mailbox: Mailbox,
+    watch: Mutex<Option<Arc<Watch>>>,
     names: Mutex<Names>,
     user: Mutex<Option<Arc<User>>>,
 }
@@ -119,6 +131,34 @@ impl ClientInfo {
 
     pub(super) fn set_version(&self, version: Version) {
         self.version.store(if version == Version::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+
+    /// Whether it subscribed to anything.
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
+    }
+
+    /// Whether a key that it watches was changed, so that its transaction will fail.
+    pub fn is_outrun(&self) -> bool {
+        self.watch.lock().as_ref().is_some_and(|watch| watch.is_touched())
+    }
+
+    /// Tells what the client watches.
+    pub(super) fn set_watch(&self, keys: usize, watch: &Arc<Watch>) {
+        self.watched.store(keys, Relaxed);
+        *self.watch.lock() = (keys > 0).then(|| watch.clone());
+    }
+
+    /// Posts a letter. If more than `limit` bytes (0: no limit) wait then, the client does not read, and is cut off.
+    pub fn send(&self, letter: bytes::Bytes, limit: u64) {
+        let waiting = self.mailbox.post(letter);
+        if limit > 0 && waiting as u64 > limit && !self.is_killed() {
+            let (id, address) = (self.id, &self.address);
+            tracing::warn!(
+                "closing client {id} at {address}: it does not read its messages (client-output-buffer-limit)"
+            );
+            self.kill();
+        }
     }
 
     /// Whether it was told to end.
@@ -224,6 +264,12 @@ impl Registry {
             redirect: AtomicU64::new(0),
             no_touch: AtomicBool::new(false),
             subscriptions: Default::default(),
+            queued: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            watched: AtomicUsize::new(0),
+            blocked: AtomicBool::new(false),
+            is_monitor: AtomicBool::new(false),
+            watch: Mutex::default(),
             mailbox: Mailbox::default(),
             names: Mutex::default(),
             user: Mutex::default(),

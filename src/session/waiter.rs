@@ -149,6 +149,11 @@ impl Waiters {
         self.inner.lock().queues.len()
     }
 
+    /// How many wait for a limited time.
+    pub fn limited(&self) -> usize {
+        self.inner.lock().clients.values().filter(|waiter| waiter.wait.deadline_ms.is_some()).count()
+    }
+
     /// Keys for whose removal somebody waits, too.
     pub fn keys_minding_removal(&self) -> usize {
         let inner = self.inner.lock();
@@ -173,6 +178,7 @@ impl Waiters {
             inner.queues.entry((waiter.wait.database, key.clone())).or_default().push_back(waiter.clone());
         }
         inner.clients.insert(waiter.wait.info.id, waiter.clone());
+        waiter.wait.info.blocked.store(true, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -189,6 +195,7 @@ impl Waiters {
             }
         }
         if inner.clients.remove(&waiter.wait.info.id).is_some() {
+            waiter.wait.info.blocked.store(false, Ordering::Relaxed);
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }

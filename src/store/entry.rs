@@ -437,8 +437,10 @@ impl<'a> Entry<'a> {
     fn count_record(&mut self, sign: i64) {
         let Some(record) = self.stored() else { return };
         let (bytes, volatile) = (record.memory() as i64, i64::from(record.expiry().is_some()));
+        let partial = i64::from(record.soonest().is_some());
         self.delta.keys += sign;
         self.delta.volatile += sign * volatile;
+        self.delta.partial += sign * partial;
         self.delta.bytes += sign * bytes;
     }
 
@@ -456,6 +458,7 @@ impl<'a> Entry<'a> {
         let Some(Value::Boxed(object)) = self.stored().map(Record::value) else { return };
         let (after, soonest) = (object.memory(), object.soonest());
         self.delta.bytes += after as i64 - before as i64;
+        self.delta.partial += i64::from(soonest.is_some()) - i64::from(self.object_soonest.is_some());
         if soonest != self.object_soonest {
             self.arm_if(soonest);
         }

@@ -89,7 +89,8 @@ impl Keyspace {
         if let Some(record) = entry.key().record() {
             memory = record.memory();
             let volatile = -i64::from(record.expiry().is_some());
-            self.count(local.worker, database, Delta { keys: -1, volatile, bytes: -(memory as i64) });
+            let partial = -i64::from(record.soonest().is_some());
+            self.count(local.worker, database, Delta { keys: -1, volatile, partial, bytes: -(memory as i64) });
             Store::new(self, local, database, now_ms).notify(record.key(), why);
         }
         let (slot, ()) = entry.remove_entry();

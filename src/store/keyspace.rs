@@ -1,6 +1,5 @@
 //! The keyspace: shards of maps, the gate before them, and the counts.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
 use super::cut::Cut;
@@ -65,6 +64,7 @@ pub(super) struct Database {
 pub(super) struct Counts {
     keys: AtomicI64,
     volatile: AtomicI64,
+    partial: AtomicI64,
     bytes: AtomicI64,
 }
 
@@ -83,6 +83,8 @@ pub struct Totals {
     pub keys: u64,
     /// Keys with a time to live.
     pub volatile: u64,
+    /// Keys of which parts have a time to live: hashes with such fields.
+    pub partial: u64,
     /// Bytes of records and values, as the allocator counts them, without the tables.
     pub bytes: u64,
 }
@@ -92,6 +94,7 @@ pub struct Totals {
 pub(super) struct Delta {
     pub keys: i64,
     pub volatile: i64,
+    pub partial: i64,
     pub bytes: i64,
 }
 
@@ -255,23 +258,30 @@ impl Keyspace {
 
     /// The counts of one database.
     pub fn totals(&self, database: usize) -> Totals {
-        let of = |range: Range<usize>| {
-            self.counts[range].iter().fold((0, 0, 0), |(keys, volatile, bytes), counts| {
-                let load = |word: &AtomicI64| word.load(Ordering::Relaxed);
-                (keys + load(&counts.keys), volatile + load(&counts.volatile), bytes + load(&counts.bytes))
-            })
-        };
         let first = database * self.workers();
-        let (keys, volatile, bytes) = of(first..first + self.workers());
+        let counts = &self.counts[first..first + self.workers()];
         // Workers' counts are read one after the other, so a sum may be off by what changes meanwhile, even below 0.
-        Totals { keys: keys.max(0) as u64, volatile: volatile.max(0) as u64, bytes: bytes.max(0) as u64 }
+        let sum = |word: fn(&Counts) -> &AtomicI64| {
+            counts.iter().map(|counts| word(counts).load(Ordering::Relaxed)).sum::<i64>().max(0) as u64
+        };
+        Totals {
+            keys: sum(|counts| &counts.keys),
+            volatile: sum(|counts| &counts.volatile),
+            partial: sum(|counts| &counts.partial),
+            bytes: sum(|counts| &counts.bytes),
+        }
     }
 
     /// The counts of all databases together.
     pub fn totals_of_all(&self) -> Totals {
         (0..self.databases()).fold(Totals::default(), |sum, database| {
             let one = self.totals(database);
-            Totals { keys: sum.keys + one.keys, volatile: sum.volatile + one.volatile, bytes: sum.bytes + one.bytes }
+            Totals {
+                keys: sum.keys + one.keys,
+                volatile: sum.volatile + one.volatile,
+                partial: sum.partial + one.partial,
+                bytes: sum.bytes + one.bytes,
+            }
         })
     }
 
@@ -291,7 +301,12 @@ impl Drop for Keyspace {
 impl Counts {
     #[inline]
     fn add(&self, delta: Delta) {
-        for (word, change) in [(&self.keys, delta.keys), (&self.volatile, delta.volatile), (&self.bytes, delta.bytes)] {
+        for (word, change) in [
+            (&self.keys, delta.keys),
+            (&self.volatile, delta.volatile),
+            (&self.partial, delta.partial),
+            (&self.bytes, delta.bytes),
+        ] {
             if change != 0 {
                 word.store(word.load(Ordering::Relaxed) + change, Ordering::Relaxed);
             }
@@ -299,13 +314,18 @@ impl Counts {
     }
 
     fn clear(&self) {
-        for word in [&self.keys, &self.volatile, &self.bytes] {
+        for word in [&self.keys, &self.volatile, &self.partial, &self.bytes] {
             word.store(0, Ordering::Relaxed);
         }
     }
 
     fn swap(&self, other: &Counts) {
-        for (a, b) in [(&self.keys, &other.keys), (&self.volatile, &other.volatile), (&self.bytes, &other.bytes)] {
+        for (a, b) in [
+            (&self.keys, &other.keys),
+            (&self.volatile, &other.volatile),
+            (&self.partial, &other.partial),
+            (&self.bytes, &other.bytes),
+        ] {
             let value = a.load(Ordering::Relaxed);
             a.store(b.swap(value, Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -1,14 +1,19 @@
 //! Numbers about the server: one table of counters that `INFO` and later pages read.
 
+mod calls;
 mod errors;
+mod histogram;
+pub mod latency;
+pub mod logging;
 mod rates;
+pub mod slowlog;
 
+pub use calls::{CallTotals, Calls};
 pub use errors::ErrorCounts;
+pub use histogram::{Durations, Histogram};
 pub use rates::{PerSecond, Rates, Totals};
 
 use std::collections::BTreeMap;
-pub mod logging;
-
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of one worker. Only that worker writes them.
@@ -62,6 +67,11 @@ pub fn add(counter: &AtomicU64, by: u64) {
 pub struct Stats {
     workers: Box<[Counters]>,
     error_counts: Box<[ErrorCounts]>,
+    calls: Box<[Calls]>,
+    /// Commands that took long.
+    pub slow_log: slowlog::SlowLog,
+    /// Events that took long.
+    pub latencies: latency::Latencies,
     /// Rates of the last moments.
     pub rates: Rates,
     /// Bytes of memory in use when the server had started, and the most that were seen since.
@@ -78,11 +88,14 @@ pub struct Marks {
 }
 
 impl Stats {
-    /// Zeroes for `workers` workers.
-    pub fn new(workers: usize) -> Self {
+    /// Zeroes for `workers` workers and so many commands.
+    pub fn new(workers: usize, commands: usize) -> Self {
         Stats {
             workers: (0..workers).map(|_| Counters::default()).collect(),
             error_counts: (0..workers).map(|_| ErrorCounts::default()).collect(),
+            calls: (0..workers).map(|_| Calls::new(commands)).collect(),
+            slow_log: slowlog::SlowLog::default(),
+            latencies: latency::Latencies::default(),
             rates: Rates::default(),
             memory: Marks::default(),
         }
@@ -91,6 +104,26 @@ impl Stats {
     /// The counters of one worker.
     pub fn worker(&self, worker: usize) -> &Counters {
         &self.workers[worker]
+    }
+
+    /// What commands cost on one worker.
+    #[inline]
+    pub fn calls(&self, worker: usize) -> &Calls {
+        &self.calls[worker]
+    }
+
+    /// What a command cost on all workers.
+    pub fn calls_of(&self, command: usize) -> CallTotals {
+        let mut sum = CallTotals::default();
+        self.calls.iter().for_each(|calls| calls.add_to(command, &mut sum));
+        sum
+    }
+
+    /// How long a command took on all workers.
+    pub fn durations_of(&self, command: usize) -> Durations {
+        let mut sum = Durations::default();
+        self.calls.iter().for_each(|calls| calls.add_durations(command, &mut sum));
+        sum
     }
 
     /// The sum of one counter over all workers.
@@ -123,6 +156,7 @@ impl Stats {
     /// Sets every counter to 0 (`CONFIG RESETSTAT`).
     pub fn reset(&self) {
         self.error_counts.iter().for_each(ErrorCounts::reset);
+        self.calls.iter().for_each(Calls::reset);
         for worker in &self.workers {
             let Counters {
                 commands,

@@ -1,0 +1,203 @@
+//! What is noted of a command that ran: its time, whether it was slow, and what clients that watch see of it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::context::Worker;
+use super::error::Error;
+use super::row::Flags;
+use super::table::Handle;
+use crate::config::SETTINGS;
+use crate::protocol::Args;
+use crate::session::{Client, Transport};
+use crate::telemetry::slowlog::{Slow, shorten};
+
+/// Notes a command that was begun at `mark` and came to `result`.
+#[inline]
+pub(super) fn settle(
+    worker: &Worker,
+    client: &Client,
+    handle: Handle,
+    args: Args<'_>,
+    mark: u64,
+    result: &Result<(), Error>,
+) {
+    let nanos = worker.stopwatch.lap(mark);
+    let calls = worker.node.stats.calls(worker.number());
+    match result {
+        // It will run again, and count then.
+        Err(Error::Busy) => return,
+        Ok(()) | Err(Error::Waits) => (),
+        Err(_) => calls.failed(handle.index()),
+    }
+    calls.called(handle.index(), nanos);
+    if worker.settings.latency_tracking {
+        calls.track(handle.index(), nanos);
+    }
+    if worker.stopwatch.is_slow(nanos) {
+        note_slow(worker, client, handle, args, nanos);
+    }
+    if worker.node.monitors.any() {
+        tell_monitors(worker, client, handle, args);
+    }
+}
+
+#[cold]
+fn note_slow(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>, nanos: u64) {
+    let (settings, stats, flags) = (&worker.settings, &worker.node.stats, handle.command().flags);
+    let at = now().as_secs();
+    let micros = nanos / 1000;
+    let logged = u64::try_from(settings.slowlog_log_slower_than).is_ok_and(|least| micros >= least);
+    if logged && !flags.contains(Flags::SKIP_SLOWLOG) {
+        let (address, name) = (client.info.address.clone(), client.info.names().name);
+        let args = shorten(shown(handle, args).into_iter());
+        stats.slow_log.push(Slow { id: 0, at, micros, args, address, name }, settings.slowlog_max_len);
+    }
+    let (ms, threshold) = (micros / 1000, settings.latency_monitor_threshold);
+    if threshold > 0 && ms >= threshold {
+        stats.latencies.note(if flags.contains(Flags::FAST) { "fast-command" } else { "command" }, at, ms);
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Sends a command to the clients that watch, unless it is one for administrators, whose arguments may be secret.
+#[cold]
+fn tell_monitors(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) {
+    let flags = handle.command().flags;
+    if flags.contains(Flags::ADMIN) || flags.contains(Flags::SKIP_MONITOR) {
+        return;
+    }
+    let (now, address) = (now(), &client.info.address);
+    let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+    let unix = if client.info.transport == Transport::Unix { "unix:" } else { "" };
+    // The socket's path is shown without the 0 that stands for a port.
+    let address = if unix.is_empty() { address } else { address.trim_end_matches(":0") };
+    let mut line = format!("+{seconds}.{micros:06} [{} {unix}{address}]", client.database).into_bytes();
+    for arg in shown(handle, args) {
+        line.push(b' ');
+        quote(arg, &mut line);
+    }
+    line.extend_from_slice(b"\r\n");
+    worker.node.monitors.tell(&line.into(), worker.settings.client_output_buffer_limit.pubsub.hard);
+}
+
+/// What stands for a word that nobody may see.
+const REDACTED: &[u8] = b"(redacted)";
+
+/// The words of a command, without passwords.
+fn shown<'a>(handle: Handle, args: Args<'a>) -> Vec<&'a [u8]> {
+    let mut words: Vec<&'a [u8]> = args.iter().collect();
+    match handle.full_name() {
+        "auth" => words.iter_mut().skip(1).for_each(|word| *word = REDACTED),
+        "acl|setuser" => words.iter_mut().skip(2).for_each(|word| *word = REDACTED),
+        "hello" => {
+            if let Some(auth) = words.iter().position(|word| word.eq_ignore_ascii_case(b"auth")) {
+                words.iter_mut().skip(auth + 1).take(2).for_each(|word| *word = REDACTED);
+            }
+        }
+        "config|set" => {
+            for pair in words.get_mut(2..).unwrap_or_default().chunks_exact_mut(2) {
+                if is_secret(pair[0]) {
+                    pair[1] = REDACTED;
+                }
+            }
+        }
+        _ => (),
+    }
+    words
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name);
+    SETTINGS.iter().any(|setting| setting.secret && setting.answers_to(&name))
+}
+
+/// Appends a word in quotation marks, with what is not printable as escapes.
+fn quote(word: &[u8], line: &mut Vec<u8>) {
+    line.push(b'"');
+    for &byte in word {
+        match byte {
+            b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            b'\t' => line.extend_from_slice(b"\\t"),
+            0x07 => line.extend_from_slice(b"\\a"),
+            0x08 => line.extend_from_slice(b"\\b"),
+            b' '..=b'~' => line.push(byte),
+            _ => line.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    line.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Rig;
+    use crate::command::{Outcome, execute, find};
+    use crate::protocol::Frame;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let of = |request: &str| {
+            let frame: Frame = request.split(' ').collect();
+            let words = shown(find(frame.args()).expect("a command"), frame.args())
+                .iter()
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect::<Vec<_>>();
+            words.join(" ")
+        };
+        assert_eq!(of("AUTH a b"), "AUTH (redacted) (redacted)");
+        assert_eq!(of("HELLO 3 auth u p SETNAME x"), "HELLO 3 auth (redacted) (redacted) SETNAME x");
+        assert_eq!(of("HELLO 3"), "HELLO 3");
+        assert_eq!(of("ACL SETUSER u >p"), "ACL SETUSER (redacted) (redacted)");
+        assert_eq!(of("CONFIG SET hz 1 RequirePass p timeout"), "CONFIG SET hz 1 RequirePass (redacted) timeout");
+        assert_eq!(of("SET k v"), "SET k v");
+    }
+
+    #[test]
+    fn words_are_quoted_as_redis_does() {
+        let mut line = Vec::new();
+        quote(b"a \"\\\n\r\t\x07\x08\x00\xff~\x7f", &mut line);
+        assert_eq!(line, br#""a \"\\\n\r\t\a\b\x00\xff~\x7f""#);
+    }
+
+    #[test]
+    fn calls_failures_and_refusals_are_told_apart() {
+        let mut rig = Rig::new();
+        for request in ["SET k v", "GET k", "GET k", "INCR k", "GET", "LPUSH k", "NONSENSE", "MULTI", "GET k", "EXEC"] {
+            rig.run(request);
+        }
+        let of = |name: &str| {
+            let frame: Frame = [name].iter().collect();
+            let totals = rig.worker.node.stats.calls_of(find(frame.args()).expect("a command").index());
+            assert!(totals.nanos > 0 || totals.calls == 0);
+            (totals.calls, totals.failed, totals.rejected)
+        };
+        assert_eq!((of("set"), of("get"), of("incr")), ((1, 0, 0), (3, 0, 1), (1, 1, 0)));
+        assert_eq!((of("lpush"), of("multi"), of("exec")), ((0, 0, 1), (1, 0, 0), (1, 0, 0)));
+    }
+
+    #[test]
+    fn a_slow_command_is_noted_wherever_it_stands() {
+        let mut rig = Rig::new();
+        rig.run("CONFIG SET slowlog-log-slower-than 3000 latency-monitor-threshold 2");
+        rig.worker.refresh();
+        rig.run("CLIENT SETNAME me");
+        // One batch: the clock is not started anew between its commands.
+        let mut out = Vec::new();
+        for request in ["GET k", "DEBUG SLEEP 0.004", "GET k", "MULTI", "DEBUG SLEEP 0.004", "EXEC"] {
+            let frame: Frame = request.split(' ').collect();
+            assert_eq!(execute(&rig.worker, &mut rig.client, frame.args(), &mut out), Outcome::Done);
+        }
+        let stats = &rig.worker.node.stats;
+        let slow = stats.slow_log.newest(10);
+        let words: Vec<_> = slow.iter().map(|slow| slow.args.join(&b' ')).collect();
+        assert_eq!(words, [b"DEBUG SLEEP 0.004", b"DEBUG SLEEP 0.004"]);
+        assert_eq!((slow[0].id, slow[0].name.as_slice(), slow[0].address.as_str()), (1, &b"me"[..], "127.0.0.1:1"));
+        assert!(slow[0].micros >= 4000);
+        assert_eq!(stats.latencies.all().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["command"]);
+    }
+}

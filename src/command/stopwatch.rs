@@ -1,0 +1,95 @@
+//! How long commands take, by one look at a clock for each.
+//!
+//! The end of a command is the beginning of the next one of its batch. The clock is the processor's cycle counter where that
+//! runs at one speed on all cores, calibrated at the start, and else the kernel's monotonic clock.
+
+use std::cell::Cell;
+
+use crate::config::Settings;
+
+/// A worker's clock, and the mark from which the next command counts.
+pub struct Stopwatch {
+    clock: quanta::Clock,
+    mark: Cell<u64>,
+    /// Nanoseconds from which on somebody wants to hear of a command.
+    slow: u64,
+}
+
+impl Stopwatch {
+    /// A clock that starts now.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let clock = quanta::Clock::new();
+        let mark = Cell::new(clock.raw());
+        let mut stopwatch = Stopwatch { clock, mark, slow: u64::MAX };
+        stopwatch.adopt(settings);
+        stopwatch
+    }
+
+    /// Learns from the settings what is slow: the lower of both thresholds.
+    pub(super) fn adopt(&mut self, settings: &Settings) {
+        let log = u64::try_from(settings.slowlog_log_slower_than).ok().map(|micros| micros.saturating_mul(1000));
+        let threshold = settings.latency_monitor_threshold;
+        let monitor = (threshold > 0).then(|| threshold.saturating_mul(1_000_000));
+        self.slow = [log, monitor].into_iter().flatten().min().unwrap_or(u64::MAX);
+    }
+
+    /// Starts anew: what passed since the last command belongs to none.
+    #[inline]
+    pub(super) fn start(&self) {
+        self.mark.set(self.clock.raw());
+    }
+
+    /// Where the next command counts from.
+    #[inline]
+    pub(super) fn mark(&self) -> u64 {
+        self.mark.get()
+    }
+
+    /// Nanoseconds since `mark`. The next command counts from here.
+    #[inline]
+    pub(super) fn lap(&self, mark: u64) -> u64 {
+        let now = self.clock.raw();
+        self.mark.set(now);
+        self.clock.delta_as_nanos(mark, now)
+    }
+
+    /// Whether somebody wants to hear of a command that took so long.
+    #[inline]
+    pub(super) fn is_slow(&self, nanos: u64) -> bool {
+        nanos >= self.slow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn laps_follow_one_another_without_a_gap() {
+        let watch = Stopwatch::new(&Settings::default());
+        let (began, reference) = (watch.mark(), std::time::Instant::now());
+        let mut sum = 0;
+        for _ in 0..5 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            sum += watch.lap(watch.mark());
+        }
+        let real = reference.elapsed().as_nanos() as u64;
+        let whole = watch.lap(began);
+        assert!((10_000_000..=whole + 1000).contains(&sum), "{sum} {whole}");
+        assert!(sum.abs_diff(real) < real / 20 + 200_000, "{sum} of the cycle counter, {real} of the system's clock");
+    }
+
+    #[test]
+    fn slow_is_what_either_threshold_says() {
+        let slow = |log, monitor| {
+            let settings =
+                Settings { slowlog_log_slower_than: log, latency_monitor_threshold: monitor, ..Settings::default() };
+            Stopwatch::new(&settings).slow
+        };
+        assert_eq!(slow(10_000, 0), 10_000_000);
+        assert_eq!(slow(10_000, 1), 1_000_000);
+        assert_eq!(slow(0, 1), 0);
+        assert_eq!(slow(-1, 0), u64::MAX);
+        assert_eq!(slow(i64::MAX, 0), u64::MAX);
+    }
+}
