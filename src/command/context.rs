@@ -10,7 +10,7 @@ use crate::config::{self, Settings};
 use crate::protocol::Reply;
 use crate::security::Acl;
 use crate::session::{Channels, Client, Registry, Waiters};
-use crate::store::{Keyspace, Local, Shape, Store};
+use crate::store::{Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
 /// The server as a whole: what all workers share.
@@ -39,6 +39,10 @@ pub struct Node {
     pub facts: Facts,
     /// What `SHUTDOWN` or a signal asked for.
     pub shutdown: Shutdown,
+    /// Timers of keys that were loaded before there were workers, for the first worker to keep.
+    pub timers: parking_lot::Mutex<Option<Timers>>,
+    /// The log, if one is kept.
+    pub log: std::sync::OnceLock<crate::persist::log::Keeper>,
 }
 
 /// Facts of the runtime, for `INFO`.
@@ -102,6 +106,8 @@ impl Node {
             run_id: random_hex(40),
             facts,
             shutdown: Shutdown::default(),
+            timers: parking_lot::Mutex::default(),
+            log: std::sync::OnceLock::new(),
         };
         let used = super::memory::Usage::read().used();
         node.stats.memory.startup.store(used, Ordering::Relaxed);
@@ -114,6 +120,9 @@ impl Node {
         let wants = settings.notify_keyspace_events.0 != 0;
         if self.notifies.swap(wants, Ordering::SeqCst) != wants {
             self.keyspace.listen_to_all(wants);
+        }
+        if let Some(log) = self.log.get() {
+            log.set_policy(super::log::policy(settings));
         }
     }
 
@@ -164,7 +173,7 @@ impl Worker {
         let now_ms = unix_ms();
         Worker {
             node,
-            local: Local::new(number, now_ms),
+            local: Local::new(number, now_ms).with_timers(node.timers.lock().take()),
             generation: node.config.generation(),
             settings: node.config.current(),
             now_ms,

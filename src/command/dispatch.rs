@@ -6,6 +6,7 @@ use super::context::{Context, Worker};
 use super::error::Error;
 use super::guard;
 use super::keyspec::{Access, Begin, Find};
+use super::record;
 use super::row::{Command, Flags};
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
@@ -98,11 +99,26 @@ pub(super) fn perform(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let command = handle.command();
+    if command.flags.contains(Flags::WRITE) && worker.node.keyspace.journal.is_on() {
+        return record::perform(worker, client, handle, args, out);
+    }
     let _held = enter(worker, command, args)?;
+    run(worker, client, handle, args, out)
+}
+
+/// Runs a command whose keys are entered.
+#[inline]
+pub(super) fn run(
+    worker: &Worker,
+    client: &mut Client,
+    handle: Handle,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
-    (command.run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
+    (handle.command().run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
 }
 
 /// Attempts at something that another worker is in the way of, before that is given up for the moment: some microseconds.
@@ -143,6 +159,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    if let Some(refusal) = record::refusal(worker, command) {
+        return Err(refusal);
+    }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
     }
@@ -169,7 +188,7 @@ fn subscribed(handle: Handle) -> Error {
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
 #[inline]
-fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
+pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),

@@ -98,6 +98,10 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         cx.client.watched.end(&cx.node.keyspace);
         return Err(Error::EXEC_ABORT);
     }
+    if let Some(refusal) = super::record::refusal_of_all(cx.worker, transaction.queue.iter().map(Frame::args)) {
+        cx.client.watched.end(&cx.node.keyspace);
+        return Err(refusal);
+    }
     let whole = transaction.queue.iter().any(|frame| touches_everything(frame.args()));
     let mut keys: Vec<&[u8]> = cx.client.watched.keys.iter().map(|(_, key)| &**key).collect();
     for frame in &transaction.queue {

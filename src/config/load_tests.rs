@@ -230,7 +230,6 @@ fn mistakes_in_flags_are_told_in_one_line() {
 #[test]
 fn what_this_build_lacks_is_refused_not_ignored() {
     for (given, expected) in [
-        (["--appendonly", "yes"], "this build keeps no append-only log yet; only appendonly no is accepted"),
         (["--save", "900 1"], "this build saves no snapshots by itself yet; only save \"\" is accepted"),
         (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
         (
@@ -241,9 +240,9 @@ fn what_this_build_lacks_is_refused_not_ignored() {
     ] {
         assert_eq!(flags(&given).unwrap_err(), format!("{}: {expected}", given[0]));
     }
-    let file = File::new("appendonly = true\n");
+    let file = File::new("cluster-enabled = true\n");
     assert!(with(&[], &[], &file.0).unwrap_err().starts_with(&file.at(1)));
-    assert!(with(&["--appendonly", "no"], &[], &file.0).is_ok());
+    assert!(with(&["--cluster-enabled", "no"], &[], &file.0).is_ok());
 }
 
 #[test]

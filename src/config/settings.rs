@@ -23,7 +23,7 @@ const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
 
 const NO_EVICTION: &str = "this build does not evict keys yet";
 const NO_SNAPSHOTS: &str = "this build saves no snapshots by itself yet";
-const NO_LOG: &str = "this build keeps no append-only log yet";
+const NO_REWRITE: &str = "this build does not replace its append-only log by a snapshot yet";
 const NO_CLUSTER: &str = "this build has no cluster mode yet";
 const NO_CLIENT_EVICTION: &str = "this build does not evict clients yet";
 
@@ -153,9 +153,17 @@ settings! {
         /// Name of the snapshot's file in `dir`.
         dbfilename: String = "dump.rdb", Kind::FileName, protected;
         /// Keep an append-only log of all writes.
-        appendonly: bool = "no", Kind::Flag, lacking(NO_LOG);
+        appendonly: bool = "no", Kind::Flag, fixed;
+        /// Name of the log's folder in `dir`.
+        appenddirname: String = "appendonlydir", Kind::FileName, fixed;
         /// When the append-only log is made durable.
         appendfsync: AppendFsync = "everysec", Kind::Choice(AppendFsync::WORDS);
+        /// Start with an append-only log whose end a crash has torn, without its last record.
+        aof_load_truncated: bool = "yes", Kind::Flag;
+        /// Growth of the append-only log in percent after which it is replaced by a snapshot; 0 never does.
+        auto_aof_rewrite_percentage: u32 = "0", COUNT, lacking(NO_REWRITE);
+        /// Bytes of the append-only log below which it is not replaced.
+        auto_aof_rewrite_min_size: u64 = "64mb", ANY_BYTES, lacking(NO_REWRITE);
     }
     Security {
         /// Password that clients must give; nothing for none.

@@ -10,6 +10,7 @@ mod buffers;
 mod connection;
 mod drain;
 mod driver;
+mod durable;
 mod fair;
 mod hub;
 mod listen;
@@ -24,9 +25,10 @@ mod wait;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use crate::command::{Facts, Node, load_users};
+use crate::command::{Facts, Node, load_users, open_log};
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
+use crate::persist::log::Keeper;
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
@@ -64,6 +66,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
     let node: &'static Node = Box::leak(Box::new(node));
+    open_log(node)?;
     let requested = events.clone();
     node.shutdown.on_request(move || {
         let _ = requested.send(Event::Requested);
@@ -83,10 +86,14 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     if let Some(file) = bound.socket_file {
         file.remove();
     }
+    let kept = node.log.get().is_none_or(Keeper::finish);
+    if !kept {
+        tracing::error!("the log could not be written to its end: the last changes are lost");
+    }
     if status.is_ok() {
         tracing::info!("ended");
     }
-    status
+    status.map(|status| if kept { status } else { 1 })
 }
 
 /// Waits until every worker listens.

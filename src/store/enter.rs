@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::gate::Busy;
+use super::journal::Notes;
 use super::keyspace::Keyspace;
 use super::wheel::Wheel;
 
@@ -17,12 +18,17 @@ pub struct Local {
     pub(super) wheel: RefCell<Wheel>,
     /// What its command changed, while anybody listens.
     pub(super) changes: RefCell<Vec<super::observe::Change>>,
+    /// What is to be recorded of its command.
+    pub(super) notes: Notes,
     held: Cell<Hold>,
     /// The shards of the exclusive entry in force.
     owned: RefCell<Vec<u32>>,
     /// Where the key of the shared entry in force hashes to, so that the access itself need not hash it again.
     routed: Cell<Routed>,
 }
+
+/// The timers of a worker, on their way to another.
+pub struct Timers(Wheel);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
@@ -49,10 +55,24 @@ impl Local {
             worker,
             wheel: RefCell::new(Wheel::new(now_ms)),
             changes: RefCell::default(),
+            notes: Notes::new(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),
         }
+    }
+
+    /// Goes on with these timers.
+    pub fn with_timers(self, timers: Option<Timers>) -> Self {
+        match timers {
+            Some(Timers(wheel)) => Local { wheel: RefCell::new(wheel), ..self },
+            None => self,
+        }
+    }
+
+    /// What is left of a worker that ends: its timers, which another is to keep.
+    pub fn into_timers(self) -> Timers {
+        Timers(self.wheel.into_inner())
     }
 
     /// Timers in this worker's wheel.
@@ -175,5 +195,6 @@ impl Drop for Held<'_> {
             Hold::Exclusive => gate.leave_exclusive(worker, &self.local.owned.borrow()),
             Hold::Global => gate.leave_global(),
         }
+        self.local.settle(&self.keyspace.journal);
     }
 }

@@ -24,6 +24,7 @@ impl Store<'_> {
             self.keyspace.interest.watches.touch_all(database, |key| store.exists(key));
         }
         let removed = databases.clone().map(|database| self.keyspace.totals(database).keys).sum();
+        self.stamp();
         let maps = databases.filter_map(|database| self.keyspace.take_database(database)).collect();
         Ok(Flushed { removed, maps })
     }
@@ -36,6 +37,7 @@ impl Store<'_> {
         let concerns = |key: &[u8]| first.exists(key) || second.exists(key);
         self.keyspace.interest.watches.touch_all(a, concerns);
         self.keyspace.interest.watches.touch_all(b, concerns);
+        self.stamp();
         self.keyspace.swap_databases(a, b);
         Ok(())
     }
