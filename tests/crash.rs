@@ -148,6 +148,28 @@ fn an_orderly_end_loses_nothing_and_keys_keep_their_time_to_live() {
 }
 
 #[test]
+fn a_new_log_begins_with_the_snapshot_that_is_there() {
+    let dir = Scratch::new("adopted");
+    let mut server = Server::start(&["--dir", dir.0.to_str().unwrap()]);
+    let mut client = server.client();
+    assert_eq!(client.say("SET old v"), Reply::ok());
+    assert_eq!(client.say("SET volatile v PX 200000"), Reply::ok());
+    assert_eq!(client.say("SAVE"), Reply::ok());
+    server.signal("TERM");
+    server.wait();
+    let mut server = start(&dir.0, "always", "2");
+    let mut client = server.client();
+    assert_eq!(client.say("EVAL return(redis.call('append',KEYS[1],'w')..redis.call('incr',KEYS[2])) 2 old n"), Reply::bulk("21"));
+    server.signal("KILL");
+    server.wait();
+    std::fs::remove_file(dir.0.join("dump.rdb")).unwrap();
+    let server = start(&dir.0, "always", "2");
+    assert!(server.log().contains("2 commands in 1 records"), "{}", server.log());
+    let mut client = server.client();
+    assert_eq!(client.say("MGET old volatile n"), Reply::Array(["vw", "v", "1"].map(Reply::bulk).to_vec()));
+}
+
+#[test]
 fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
     let dir = Scratch::new("torn");
     let mut server = start(&dir.0, "always", "1");

@@ -28,7 +28,7 @@ impl Context<'_> {
     /// reply is that of a wait in vain.
     pub(super) fn block(&mut self, block: Block<'_>, on_timeout: impl Fn(&mut Reply<'_>)) -> Result<(), Error> {
         match self.client.mode {
-            Mode::Transaction => {
+            Mode::Transaction | Mode::Script => {
                 on_timeout(&mut self.reply);
                 return Ok(());
             }

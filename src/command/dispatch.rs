@@ -52,7 +52,10 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         match error {
-            Error::Busy => return Outcome::Busy,
+            Error::Busy => match super::script::busy_error(worker) {
+                Some(error) => report(worker, client.version, &error, out),
+                None => return Outcome::Busy,
+            },
             Error::Waits => outcome = Outcome::Waits,
             error => report(worker, client.version, &error, out),
         }
@@ -165,6 +168,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
     }
+    if super::save::is_refused(worker, command) {
+        return Err(Error::MISCONF);
+    }
     if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
         return Err(subscribed(handle));
     }
@@ -189,12 +195,11 @@ fn subscribed(handle: Handle) -> Error {
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
 #[inline]
 pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
-    let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),
         [one] if !command.exclusive => match (one.begin, one.find) {
             (Begin::Index(index), Find::Range { last: 0, .. }) => {
-                Ok(Some(keyspace.enter_key(&worker.local, args.get(index))?))
+                Ok(Some(enter_one(worker, command, args.get(index))?))
             }
             _ => enter_many(worker, command, args),
         },
@@ -202,10 +207,29 @@ pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -
     }
 }
 
+/// Enters the shard of one key beside others.
+#[inline]
+fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result<Held<'a>, Error> {
+    let keyspace = &worker.node.keyspace;
+    let only_reads = command.flags.contains(Flags::READONLY) && !command.flags.contains(Flags::MAY_REPLICATE);
+    Ok(if only_reads {
+        keyspace.enter_key_to_read(&worker.local, key)
+    } else {
+        keyspace.enter_key(&worker.local, key)
+    }?)
+}
+
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
+    if command.enters_itself {
+        return Ok(None);
+    }
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
+    }
+    // An entry that covers this one, such as a transaction's, has entered its keys already.
+    if worker.local.is_inside() {
+        return Ok(None);
     }
     let mut keys = 0;
     let mut first = 0;
@@ -215,11 +239,10 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     });
     match keys {
         0 => Ok(None),
-        1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
+        1 if !command.exclusive => Ok(Some(enter_one(worker, command, args.get(first))?)),
         _ => {
-            let mut indices = Vec::with_capacity(keys);
-            let _ = each_key(command, args, |index| indices.push(index));
-            Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
+            let _ = each_key(command, args, |index| keyspace.name(&worker.local, args.get(index)));
+            Ok(Some(keyspace.enter_named(&worker.local)?))
         }
     }
 }
@@ -227,7 +250,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
 /// Whether a call may go to keys that its arguments do not name, so that it has to enter the whole keyspace. What runs
 /// several commands in one entry has to ask it for each of them.
 pub fn goes_everywhere(command: &Command, args: Args<'_>) -> bool {
-    command.keys.iter().any(|spec| spec.is_everywhere(args))
+    command.enters_itself || command.keys.iter().any(|spec| spec.is_everywhere(args))
 }
 
 /// Gives the index of every key to `visit`; `Break` where the arguments do not fit the specification, which the command

@@ -129,7 +129,7 @@ fn restore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// The forms of values that the settings ask for.
-fn bounds(settings: &Settings) -> Bounds {
+pub(super) fn bounds(settings: &Settings) -> Bounds {
     let limits = |entries: u64, value: u64| Limits { entries: size(entries), value: size(value) };
     Bounds {
         string: settings.proto_max_bulk_len,

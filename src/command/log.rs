@@ -1,12 +1,13 @@
 //! The log at start: what it holds is run again, then it is kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::context::{Node, Worker, unix_ms};
 use super::record::Replay;
 use crate::config::{AppendFsync, Settings};
-use crate::persist::log::{Folder, Keeper, Log, Policy, Reader, Recovered, recover};
+use crate::persist::load::Loading;
+use crate::persist::log::{Disk, Folder, Keeper, Log, Policy, Reader, Recovered, recover};
 use crate::session::{Arrival, Client, Transport};
 
 /// When the settings want the log to be durable.
@@ -52,11 +53,15 @@ fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<
         socket: -1,
     };
     let info = node.registry.register(arrival, usize::MAX).ok_or("no client can be registered")?;
-    let mut replay = Replay::new(Worker::new(node, 0), Client::new(info.clone(), &node.acl));
-    let result = recover(folder, settings.aof_load_truncated, &mut replay);
+    let replay = Replay::new(Worker::new(node, 0), Client::new(info.clone(), &node.acl));
+    let mut loader = Loader { replay, folder: folder.clone() };
+    let result = recover(folder, settings.aof_load_truncated, &mut loader);
     node.registry.remove(&info);
-    let Recovered { log, records, torn } = result.map_err(|failure| failure.to_string())?;
-    let commands = replay.finish();
+    let Recovered { mut log, records, torn } = result.map_err(|failure| failure.to_string())?;
+    if log.is_new() {
+        loader.adopt(&mut log, &settings.dir.join(&settings.dbfilename))?;
+    }
+    let commands = loader.replay.finish();
     if let Some(torn) = torn {
         tracing::warn!(
             "the log's last segment {} was torn at offset {} by a crash: what followed was not durable and is cut off",
@@ -72,12 +77,45 @@ fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<
     Ok(log)
 }
 
-impl Reader for Replay {
+/// Takes what a log holds.
+struct Loader {
+    replay: Replay,
+    folder: Folder,
+}
+
+/// The snapshot that a log begins with.
+const FIRST_BASE: &str = "base-00000001.rdb";
+
+impl Loader {
+    /// Has a new log begin with the snapshot at `path`, if there is one: without it, those keys would be gone.
+    fn adopt(&mut self, log: &mut Log<Folder>, path: &Path) -> Result<(), String> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let copy = self.folder.path(FIRST_BASE);
+        let copied = std::fs::copy(path, &copy).and_then(|_| std::fs::File::open(&copy)?.sync_all());
+        let copied = copied.and_then(|()| self.folder.sync_names());
+        copied.map_err(|error| format!("{} cannot be copied into it: {error}", path.display()))?;
+        self.base(FIRST_BASE)?;
+        log.rebase(FIRST_BASE, 1).map_err(|error| error.to_string())?;
+        tracing::info!("the log begins with the keys of {}", path.display());
+        Ok(())
+    }
+}
+
+impl Reader for Loader {
     fn base(&mut self, name: &str) -> Result<(), String> {
-        Err(format!("this version reads no logs that begin with a snapshot ({name})"))
+        let worker = self.replay.worker();
+        let (node, path) = (worker.node, self.folder.path(name));
+        // No key is left out because its time is up: the records say when it went.
+        let loading = Loading::open(&path, super::save::bounds_of_loading(&worker.settings), 1, 0)?;
+        let loading = loading.ok_or_else(|| "it is missing".to_owned())?;
+        let loaded = loading.work(&node.keyspace, &worker.local)?;
+        node.saves.note_loaded(loaded, node.keyspace.changes());
+        Ok(())
     }
 
     fn record(&mut self, time_ms: u64, commands: &[u8]) -> Result<(), String> {
-        self.run(time_ms, commands)
+        self.replay.run(time_ms, commands)
     }
 }

@@ -133,6 +133,11 @@ impl Replay {
         Ok(())
     }
 
+    /// Its worker, which nobody else is.
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Ends it, and leaves the timers of what was set to the worker that begins next.
     pub fn finish(self) -> u64 {
         let node = self.worker.node;

@@ -37,6 +37,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("Errorstats", errors),
     section("Cluster", cluster),
     section("Keyspace", keyspace),
+    Section { title: "Tuning", default: false, write: tuning },
 ];
 
 const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
@@ -215,18 +216,15 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a server without snapshots and log tells about them.
+/// Snapshots and the log.
 fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
-    let started = (cx.now_ms() / 1000).saturating_sub(cx.node.started.elapsed().as_secs());
+    // Clients are accepted when everything is loaded.
     page.put("loading", 0);
     page.put("async_loading", 0);
-    page.put("rdb_changes_since_last_save", cx.node.keyspace.changes());
-    page.put("rdb_bgsave_in_progress", 0);
-    page.put("rdb_last_save_time", started);
-    page.put("rdb_last_bgsave_status", "ok");
-    page.put("rdb_last_bgsave_time_sec", -1);
-    page.put("rdb_current_bgsave_time_sec", -1);
-    page.put("rdb_saves", 0);
+    super::save::tell(cx, |name, value| match (name, value) {
+        ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
+        _ => page.put(name, value),
+    });
     page.put("aof_enabled", u8::from(cx.node.log.get().is_some()));
     page.put("aof_rewrite_in_progress", 0);
     page.put("aof_rewrite_scheduled", 0);
@@ -320,6 +318,23 @@ fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     for (code, count) in cx.node.stats.errors_by_code() {
         page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    Ok(())
+}
+
+/// What of the host differs from its tuning profile, which is what `roster doctor` tells in full.
+fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    match &*host::tuning::current() {
+        Ok(report) => {
+            page.put("tuning_profile", &report.profile);
+            page.put("tuning_passed", u8::from(report.passes()));
+            page.put("tuning_differing", report.differing().count());
+            for (number, finding) in report.differing().enumerate() {
+                let severity = finding.severity.as_str();
+                page.put(&format!("tuning_finding{number}"), format_args!("severity={severity},{}", finding.line()));
+            }
+        }
+        Err(error) => page.put("tuning_error", error),
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ fn run_one(cx: &mut Context<'_>, args: Args<'_>) {
 }
 
 /// Whether a command goes to keys that its arguments do not name.
-fn touches_everything(args: Args<'_>) -> bool {
+pub(super) fn touches_everything(args: Args<'_>) -> bool {
     dispatch::find(args).is_ok_and(|handle| {
         let command = handle.command();
         if dispatch::goes_everywhere(command, args) {

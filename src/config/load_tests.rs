@@ -208,7 +208,10 @@ fn mistakes_in_flags_are_told_in_one_line() {
             &["--hz", "x"],
             "--hz: hz does not take 'x': argument couldn't be parsed into an integer (it takes an integer from 1 to 500)",
         ),
-        (&["server"], "command line: 'server' is no command; there are: check-config (and none, to serve)"),
+        (
+            &["server"],
+            "command line: 'server' is no command; there are: check-config, doctor, tune (and none, to serve)",
+        ),
         (
             &["redis.conf"],
             "command line: 'redis.conf' is no command; a file of settings in TOML is given by --config redis.conf",
@@ -230,7 +233,6 @@ fn mistakes_in_flags_are_told_in_one_line() {
 #[test]
 fn what_this_build_lacks_is_refused_not_ignored() {
     for (given, expected) in [
-        (["--save", "900 1"], "this build saves no snapshots by itself yet; only save \"\" is accepted"),
         (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
         (
             ["--maxmemory-policy", "allkeys-lru"],

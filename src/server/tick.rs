@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::batch::FLUSH_AT;
 use super::hub::{Guest, Hub};
+use super::task;
+use super::watchdog;
 use crate::command::Worker;
 use crate::config::{OutputLimit, Settings};
+use crate::store::Progress;
 use crate::telemetry;
 
 /// Time between rounds while keys wait for their time.
@@ -31,15 +34,21 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
             let mut worker = hub.worker.borrow_mut();
+            watchdog::beat(worker.number());
             worker.refresh();
             expire(&worker);
             crate::command::react(&worker);
             crate::command::serve_later(&worker);
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
+                crate::command::keep_saving(&worker);
             }
             (worker.settings.clone(), worker.now_ms)
         };
+        if hub.node.keyspace.is_cut() && !hub.is_saving.replace(true) {
+            let saving = hub.clone();
+            task::spawn(async move { go_on_saving(&saving).await }, || "a snapshot".to_owned());
+        }
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
             swept_ms.set(now_ms);
             sweep(&hub, &settings, now_ms);
@@ -47,6 +56,31 @@ pub(super) async fn keep(hub: Rc<Hub>) {
                 telemetry::logging::set_level(settings.loglevel);
             }
         }
+    }
+}
+
+/// Works at a snapshot, a slice at a time, for as long as there is something to do.
+async fn go_on_saving(hub: &Hub) {
+    // Also when a slice panics, a later round begins anew.
+    let _ended = Ended(hub);
+    loop {
+        let progress = {
+            let worker = hub.worker.borrow();
+            worker.node.keyspace.continue_cut(&worker.local)
+        };
+        match progress {
+            Progress::None => return,
+            Progress::Took => hub.fair.give_way().await,
+            Progress::Wait => monoio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+struct Ended<'a>(&'a Hub);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.is_saving.set(false);
     }
 }
 

@@ -21,7 +21,7 @@ impl Keyspace {
         }
         let mut postponed = Vec::new();
         let more = local.wheel.borrow_mut().advance(now_ms, budget, |timer| {
-            let Ok(_held) = self.enter_shard(local, u32::from(timer.shard)) else {
+            let Ok(_held) = self.enter_hash(local, u32::from(timer.shard), timer.hash) else {
                 postponed.push(timer);
                 return;
             };

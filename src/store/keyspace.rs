@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
+use super::cut::Cut;
 use super::gate::Gate;
 use super::journal::Journal;
 use super::observe::Interest;
@@ -49,6 +50,8 @@ pub struct Keyspace {
     pub(super) interest: Interest,
     /// The order of changes, for the log.
     pub journal: Journal,
+    /// The snapshot that is being taken.
+    pub(super) cut: Cut,
 }
 
 /// The maps of one database, one a shard.
@@ -110,6 +113,7 @@ impl Keyspace {
             active_expire: AtomicBool::new(true),
             interest: Interest::new(),
             journal: Journal::new(shape.workers),
+            cut: Cut::default(),
         }
     }
 
@@ -193,6 +197,11 @@ impl Keyspace {
         self.identities[a].store(second, Ordering::Relaxed);
         self.indices[usize::from(first)].store(b as u16, Ordering::Relaxed);
         self.indices[usize::from(second)].store(a as u16, Ordering::Relaxed);
+    }
+
+    /// What names the keys that a database has now, whatever index they move to.
+    pub(super) fn identity(&self, database: usize) -> u16 {
+        self.identities[database].load(Ordering::Relaxed)
     }
 
     /// Where the database of a timer is now. The caller is inside.

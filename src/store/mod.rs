@@ -4,6 +4,7 @@
 //! reads and changes keys through its [`Store`]. A key is one [`Record`], one allocation of the [`heap`]; larger values
 //! hang behind it as an [`Object`].
 
+mod cut;
 mod enter;
 mod entry;
 mod expire;
@@ -25,6 +26,7 @@ mod watch;
 mod wheel;
 mod whole;
 
+pub use cut::{Each, Progress, Room, Taker};
 pub use enter::{Held, Local, Timers};
 pub use entry::{Entry, OwnedValue, Parcel, Ttl};
 pub use gate::Busy;

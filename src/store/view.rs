@@ -92,15 +92,27 @@ impl<'a> Store<'a> {
     /// Removes a key that a read found past its time.
     #[cold]
     fn remove_expired(&self, key: &[u8]) {
+        let (hash, shard, _) = self.locate(key);
+        // What a reader must not hand out to a cut stays until it was.
+        if self.keyspace.cut.is_active() && !self.local.is_alone() && self.keyspace.is_uncut(shard, hash) {
+            return;
+        }
         // Opening an entry removes an expired record.
-        self.update(key, |_| ());
+        self.update_inside(key, |_| ());
     }
 
     /// Opens a key under its exclusive lock, to read and change it. A key past its time is removed first. `update` must
     /// not touch the store.
     #[inline]
     pub fn update<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
+        debug_assert!(self.local.may_change(), "a change under an entry to read");
+        self.update_inside(key, update)
+    }
+
+    #[inline]
+    fn update_inside<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
         let (hash, shard, map) = self.locate(key);
+        self.before_change(shard, hash);
         let probe = Probe { hash, key: Some(key) };
         let place = match map.entry_sync(Slot::probing(&probe)) {
             MapEntry::Occupied(entry) => Place::Occupied(entry),
@@ -135,12 +147,22 @@ impl<'a> Store<'a> {
         true
     }
 
+    /// Hands out what is about to change to the cut, if there is one. An entry beside others has done so.
+    #[inline]
+    fn before_change(&self, shard: u32, hash: u64) {
+        if self.keyspace.cut.is_active() && self.local.is_alone() {
+            self.keyspace.before_change(shard, hash);
+        }
+    }
+
     /// Opens a key that is stored: a look-up that finds nothing needs no probe, which makes it the cheaper half of `DEL`.
     fn open<'k>(&self, key: &'k [u8]) -> Option<Entry<'k>>
     where
         'a: 'k,
     {
+        debug_assert!(self.local.may_change(), "a change under an entry to read");
         let (hash, shard, map) = self.locate(key);
+        self.before_change(shard, hash);
         let found = map.get_sync(&Lookup { hash, key })?;
         Some(Entry::new(*self, key, (hash, shard), Place::Occupied(found)))
     }

@@ -80,6 +80,11 @@ impl<D: Disk> Log<D> {
         Log { segment_bytes, ..self }
     }
 
+    /// Whether nothing was ever written to it.
+    pub fn is_new(&self) -> bool {
+        self.manifest == Manifest::default()
+    }
+
     /// The folder.
     pub fn disk(&self) -> &D {
         &self.disk
