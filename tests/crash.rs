@@ -159,7 +159,10 @@ fn a_new_log_begins_with_the_snapshot_that_is_there() {
     server.wait();
     let mut server = start(&dir.0, "always", "2");
     let mut client = server.client();
-    assert_eq!(client.say("EVAL return(redis.call('append',KEYS[1],'w')..redis.call('incr',KEYS[2])) 2 old n"), Reply::bulk("21"));
+    assert_eq!(
+        client.say("EVAL return(redis.call('append',KEYS[1],'w')..redis.call('incr',KEYS[2])) 2 old n"),
+        Reply::bulk("21")
+    );
     server.signal("KILL");
     server.wait();
     std::fs::remove_file(dir.0.join("dump.rdb")).unwrap();

@@ -16,7 +16,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("persist", &["protocol", "value", "store"]),
     ("script", &["protocol"]),
     ("session", &["protocol", "store", "telemetry", "security"]),
-    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "script", "session"]),
+    (
+        "command",
+        &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "script", "session"],
+    ),
     ("server", &["protocol", "config", "telemetry", "host", "store", "security", "persist", "session", "command"]),
 ];
 

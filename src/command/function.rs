@@ -17,10 +17,10 @@ pub(super) const COMMANDS: &[Command] = &[
         .flags(RUNS.and(Flags::READONLY))
         .keys(READ)
         .doc("Calls a function that changes nothing.", CALL_SYNTAX),
-    Command::container("function", FUNCTION).group(Group::Scripting).since("7.0.0").doc(
-        "Manages the libraries of functions.",
-        "",
-    ),
+    Command::container("function", FUNCTION)
+        .group(Group::Scripting)
+        .since("7.0.0")
+        .doc("Manages the libraries of functions.", ""),
 ];
 
 const CALL_SYNTAX: &str = "function numkeys:integer [key ...] [arg ...]";
@@ -159,7 +159,8 @@ fn list(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             return Err(quoting(&[b"ERR Unknown argument ", word]));
         }
     }
-    let matches = |library: &Library| pattern.is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes(), true));
+    let matches =
+        |library: &Library| pattern.is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes(), true));
     let mut libraries = cx.node.scripts.libraries.list();
     libraries.retain(|library| matches(library));
     cx.reply.array(libraries.len());

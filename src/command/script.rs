@@ -36,10 +36,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .keys(READ)
         .since("7.0.0")
         .doc("Runs a script that the server has and that changes nothing, by its SHA-1.", SHA_SYNTAX),
-    Command::container("script", SCRIPT).group(Group::Scripting).categories(Categories::NONE).since("2.6.0").doc(
-        "Manages the scripts that the server has.",
-        "",
-    ),
+    Command::container("script", SCRIPT)
+        .group(Group::Scripting)
+        .categories(Categories::NONE)
+        .since("2.6.0")
+        .doc("Manages the scripts that the server has.", ""),
 ];
 
 const SCRIPT: &[Command] = &[
@@ -214,9 +215,7 @@ fn exists(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 pub(super) fn check_flush(args: Args<'_>, container: &str) -> Result<(), Error> {
     let right = match args.nth(2) {
         None => true,
-        Some(word) => {
-            args.len() == 3 && (word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async"))
-        }
+        Some(word) => args.len() == 3 && (word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async")),
     };
     let only = if container == "SCRIPT" { "support" } else { "supports" };
     if right { Ok(()) } else { Err(Error::new(format!("{container} FLUSH only {only} SYNC|ASYNC option"))) }

@@ -59,12 +59,8 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     };
     add("encode", encode)?;
     add("decode", decode)?;
-    add("encode_max_depth", |lua, settings, args| {
-        depth(lua, settings, args, |settings| &mut settings.encode_depth)
-    })?;
-    add("decode_max_depth", |lua, settings, args| {
-        depth(lua, settings, args, |settings| &mut settings.decode_depth)
-    })?;
+    add("encode_max_depth", |lua, settings, args| depth(lua, settings, args, |settings| &mut settings.encode_depth))?;
+    add("decode_max_depth", |lua, settings, args| depth(lua, settings, args, |settings| &mut settings.decode_depth))?;
     add("encode_number_precision", precision)?;
     add("encode_keep_buffer", |lua, settings, args| flag(lua, settings, args, |settings| &mut settings.keeps_buffer))?;
     add("decode_invalid_numbers", |lua, settings, args| {
@@ -131,9 +127,7 @@ fn truth(lua: &Lua, args: &[Value], index: usize) -> mlua::Result<Option<bool>> 
         Some(Value::Boolean(value)) => Ok(Some(*value)),
         Some(Value::String(text)) if &*text.as_bytes() == b"on" => Ok(Some(true)),
         Some(Value::String(text)) if &*text.as_bytes() == b"off" => Ok(Some(false)),
-        Some(Value::String(text)) => {
-            bad_argument(lua, index, [b"invalid option '", &*text.as_bytes(), b"'"].concat())
-        }
+        Some(Value::String(text)) => bad_argument(lua, index, [b"invalid option '", &*text.as_bytes(), b"'"].concat()),
         other => expected(lua, index, "string", other),
     }
 }

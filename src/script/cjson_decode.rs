@@ -109,9 +109,9 @@ impl Decoder<'_> {
                 return token;
             }
         }
-        let is_number = [&b"inf"[..], b"nan", b"+"].iter().any(|word| {
-            rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
-        });
+        let is_number = [&b"inf"[..], b"nan", b"+"]
+            .iter()
+            .any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
         if self.lenient && is_number { self.number_token() } else { Token::Wrong("invalid token") }
     }
 
@@ -139,7 +139,9 @@ impl Decoder<'_> {
         let mut out = Vec::new();
         self.at += 1;
         loop {
-            let Some(&byte) = self.text.get(self.at) else { return (Token::Wrong("unexpected end of string"), self.at) };
+            let Some(&byte) = self.text.get(self.at) else {
+                return (Token::Wrong("unexpected end of string"), self.at);
+            };
             match byte {
                 b'"' => {
                     self.at += 1;
@@ -277,9 +279,9 @@ fn number_prefix(text: &[u8]) -> Option<(f64, usize)> {
     if let [b'0', b'x' | b'X', rest @ ..] = body {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         if digits > 0 {
-            let value = rest[..digits].iter().fold(0.0, |value, &digit| {
-                value * 16.0 + f64::from(char::from(digit).to_digit(16).unwrap_or(0))
-            });
+            let value = rest[..digits]
+                .iter()
+                .fold(0.0, |value, &digit| value * 16.0 + f64::from(char::from(digit).to_digit(16).unwrap_or(0)));
             return Some((sign * value, signed + 2 + digits));
         }
     }

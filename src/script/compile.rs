@@ -109,7 +109,11 @@ impl Vm {
             Ok((true, _)) => Ok(registered),
             Ok((false, Value::Table(table))) => {
                 let text = table.raw_get::<mlua::String>("err").map(|text| text.as_bytes().to_vec());
-                failed(&without_code(table.raw_get("source").ok(), table.raw_get("line").ok(), text.unwrap_or_default()))
+                failed(&without_code(
+                    table.raw_get("source").ok(),
+                    table.raw_get("line").ok(),
+                    text.unwrap_or_default(),
+                ))
             }
             Ok((false, Value::Error(error))) => match Failure::find(&error) {
                 Some(Failure::Stop(Stop::TooLong)) => failed(b"FUNCTION LOAD timeout"),

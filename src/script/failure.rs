@@ -136,7 +136,9 @@ fn other(error: &Error) -> String {
 /// The handler of a script's errors: whatever was raised becomes a table that tells where.
 pub(super) fn handle(lua: &Lua, raised: Value) -> mlua::Result<Value> {
     let raised = match raised {
-        Value::Error(error) if matches!(Failure::find(&error), Some(Failure::Stop(_))) => return Ok(Value::Error(error)),
+        Value::Error(error) if matches!(Failure::find(&error), Some(Failure::Stop(_))) => {
+            return Ok(Value::Error(error));
+        }
         raised => shown(lua, raised)?,
     };
     let table = match raised {

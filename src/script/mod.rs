@@ -23,7 +23,7 @@ mod vm;
 mod watch;
 
 pub use failure::Stop;
-pub use library::{FunctionInfo, Library, LoadError, Libraries, RestorePolicy};
+pub use library::{FunctionInfo, Libraries, Library, LoadError, RestorePolicy};
 pub use shared::Shared;
 pub use source::{Features, Habit, Scope, Source, sha1_hex};
 pub use vm::{Ended, Host, Run, Vm};

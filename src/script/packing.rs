@@ -99,7 +99,9 @@ fn unpack(lua: &Lua, args: &[Value]) -> mlua::Result<MultiValue> {
         };
         match item.option {
             b'x' => (),
-            b'f' => results.push(Value::Number(f64::from(f32::from_bits(read_integer(bytes, format.big_endian) as u32)))),
+            b'f' => {
+                results.push(Value::Number(f64::from(f32::from_bits(read_integer(bytes, format.big_endian) as u32))))
+            }
             b'd' => results.push(Value::Number(f64::from_bits(read_integer(bytes, format.big_endian)))),
             b'c' => results.push(Value::String(lua.create_string(bytes)?)),
             b's' => {

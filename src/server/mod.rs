@@ -26,14 +26,11 @@ mod watchdog;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use crate::command::{Facts, Node, load_users, open_log};
-use crate::config::{Handle, Loaded, Quantity, Settings};
-use crate::host::{self, cpu, memory, notify, tuning};
-use crate::persist::log::Keeper;
-use crate::command::{Facts, Node, bounds_of_loading, load_users, unix_ms};
+use crate::command::{Facts, Node, bounds_of_loading, load_users, open_log, unix_ms};
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use crate::persist::load::Loading;
+use crate::persist::log::Keeper;
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};

@@ -1,7 +1,7 @@
 //! One value by itself, as `DUMP` gives and `RESTORE` takes it: type, value, version (two bytes), checksum of all before.
 
 use super::code::part;
-use super::{Version, Bounds, Damage, Dialect, Encoder, Input, crc64, encode};
+use super::{Bounds, Damage, Dialect, Encoder, Input, Version, crc64, encode};
 use crate::store::{OwnedValue, Value};
 
 /// Bytes behind the value.
