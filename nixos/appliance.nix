@@ -1,9 +1,14 @@
 # A machine that does nothing but serve keys: the server, the tuning, SSH by key, and a serial console.
 {
+  config,
   lib,
   modulesPath,
+  pkgs,
   ...
 }:
+let
+  settings = "/run/roster-first-boot/settings.env";
+in
 {
   imports = [ (modulesPath + "/profiles/qemu-guest.nix") ];
 
@@ -30,6 +35,38 @@
   # A machine without a person at it: it starts anew in place of waiting for one.
   systemd.enableEmergencyMode = false;
   boot.initrd.systemd.emergencyAccess = false;
+
+  # SSH keys and settings from the cloud's metadata service, where there is one.
+  systemd.services.roster-first-boot = {
+    description = "SSH keys and settings of Roster from the metadata service";
+    wantedBy = [ "multi-user.target" ];
+    wants = [ "network-online.target" ];
+    after = [ "network-online.target" ];
+    before = [
+      "roster.service"
+      "sshd.service"
+    ];
+    path = [
+      pkgs.curl
+      pkgs.gawk
+      pkgs.jq
+      pkgs.openssh
+    ];
+    environment = {
+      KEYS = "/root/.ssh/authorized_keys";
+      SETTINGS = settings;
+      CHECK = "${config.services.roster.package}/bin/roster";
+    };
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      RuntimeDirectory = "roster-first-boot";
+      RuntimeDirectoryPreserve = true;
+      ExecStart = "${pkgs.bash}/bin/bash ${./first-boot.sh}";
+    };
+  };
+  # The file need not be there.
+  services.roster.environmentFile = "-${settings}";
 
   networking.useDHCP = lib.mkDefault true;
   networking.firewall.enable = true;

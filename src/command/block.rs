@@ -124,6 +124,14 @@ pub(super) fn serve(worker: &Worker, database: usize, key: &[u8]) {
     }
 }
 
+/// Has those served that wait for any key of a database, because all of its keys have gone or others came in their place.
+pub(super) fn serve_database_later(worker: &Worker, database: usize) {
+    if !worker.node.waiters.is_empty() {
+        let keys = worker.node.waiters.keys_of(database).into_iter();
+        worker.unserved.borrow_mut().extend(keys.map(|key| (database, key)));
+    }
+}
+
 /// Whether something is left for [`serve_later`].
 #[inline]
 pub fn is_unserved(worker: &Worker) -> bool {

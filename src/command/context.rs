@@ -35,6 +35,8 @@ pub struct Node {
     pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
+    /// What `maxmemory` is compared with, beside the keys.
+    pub budget: super::limit::Budget,
     /// When the server started.
     pub started: Instant,
     /// 40 hexadecimal digits that name this run of the process.
@@ -135,6 +137,7 @@ impl Node {
             waiters: Waiters::default(),
             scripts: Shared::new(workers),
             stats: Stats::new(workers),
+            budget: super::limit::Budget::default(),
             started: Instant::now(),
             run_id: random_hex(40),
             facts,
@@ -163,7 +166,7 @@ impl Node {
     /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
     pub fn sample(&self, now_ms: u64) {
         if self.stats.sample(now_ms) {
-            self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
+            self.measure(now_ms);
         }
     }
 }
@@ -207,11 +210,14 @@ impl Worker {
     pub fn new(node: &'static Node, number: usize) -> Self {
         use std::hash::BuildHasher;
         let now_ms = unix_ms();
+        let (generation, settings) = (node.config.generation(), node.config.current());
+        let local = Local::new(number, now_ms);
+        local.set_clock(super::limit::clock(&settings));
         Worker {
             node,
-            local: Local::new(number, now_ms).with_timers(node.timers.lock().take()),
-            generation: node.config.generation(),
-            settings: node.config.current(),
+            local: local.with_timers(node.timers.lock().take()),
+            generation,
+            settings,
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
             unserved: RefCell::default(),
@@ -255,6 +261,7 @@ impl Worker {
         if generation != self.generation {
             self.generation = generation;
             self.settings = self.node.config.current();
+            self.local.set_clock(super::limit::clock(&self.settings));
             self.node.listen_for(&self.settings);
         }
     }

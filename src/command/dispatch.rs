@@ -36,6 +36,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => perform(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
+            transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
             enqueue(worker, transaction, args, Reply::new(out, client.version))
         }
         (Some(_), Ok(handle)) => perform(worker, client, handle, args, out),
@@ -118,7 +119,10 @@ pub(super) fn run(
     args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    let mut store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    if client.no_touch && handle.command().name != "touch" {
+        store = store.without_touch();
+    }
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
     (handle.command().run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
@@ -165,6 +169,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
     if let Some(refusal) = record::refusal(worker, command) {
         return Err(refusal);
     }
+    if worker.settings.maxmemory != 0 {
+        check_memory(worker, client, command)?;
+    }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
     }
@@ -175,6 +182,12 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(subscribed(handle));
     }
     Ok(())
+}
+
+/// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
+fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
+    let queues = client.transaction.is_some() && !command.immediate;
+    if queues || command.flags.contains(Flags::DENYOOM) { super::limit::make_room(worker) } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.

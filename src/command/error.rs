@@ -26,6 +26,11 @@ macro_rules! texts {
 }
 
 texts! {
+    /// A command that needs memory beyond `maxmemory`.
+    OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+    /// The same, of a whole transaction.
+    EXEC_OUT_OF_MEMORY =
+        "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
     /// Options that do not fit.
     SYNTAX = "ERR syntax error";
     /// A value of another type.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::client::describe;
 use super::keyspec::{Access, Channels};
 use super::table::{self, Handle};
-use super::{Categories, Command, Error, Flags, Node, Worker};
+use super::{Categories, Command, Context, Error, Flags, Node, Worker};
 use crate::config::Settings;
 use crate::protocol::Args;
 use crate::security::acl::{Acl, Call, Catalogue, Denial, Entry, Event, Needs, Origin, Reason, User};
@@ -139,6 +139,11 @@ pub(super) fn check(worker: &Worker, client: &mut Client, handle: Handle, args: 
 pub(super) fn allows(client: &Client, handle: Handle, args: Args<'_>) -> bool {
     let user = client.login.user();
     user.is_unrestricted() || user.check(&Request { handle, args }).is_ok()
+}
+
+/// Whether the client's user may have this command read keys that its arguments do not name.
+pub(super) fn reads_all_keys(cx: &Context<'_>, args: Args<'_>) -> bool {
+    cx.client.login.user().reads_all_keys(&Request { handle: cx.command, args })
 }
 
 #[cold]

@@ -200,3 +200,95 @@ pub(super) fn tell(cx: &Context<'_>, mut put: impl FnMut(&str, i64)) {
     put("rdb_last_load_keys_expired", report.loaded.1 as i64);
     put("rdb_last_load_keys_loaded", report.loaded.0 as i64);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Rig;
+    use crate::store::Progress;
+
+    /// A server with a folder of its own, which is not there yet.
+    fn rig(name: &str, flags: &[&str]) -> (Rig, std::path::PathBuf) {
+        let folder = std::env::temp_dir().join(format!("roster-save-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        // The setting wants a folder that is there.
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let flags = [&["--dir", folder.to_str().expect("a name")], flags].concat();
+        let rig = Rig::with(&flags);
+        std::fs::remove_dir(&folder).expect("it is empty");
+        (rig, folder)
+    }
+
+    fn finish(rig: &Rig) {
+        while rig.worker.node.saves.is_running() {
+            if rig.worker.node.keyspace.continue_cut(&rig.worker.local) != Progress::Took {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn field(rig: &mut Rig, name: &str) -> String {
+        let info = rig.run("INFO persistence");
+        let found = info.split('|').find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.unwrap_or_else(|| panic!("{name} in {info}")).to_owned()
+    }
+
+    #[test]
+    fn snapshots_on_demand() {
+        let (mut rig, folder) = rig("demand", &[]);
+        std::fs::create_dir(&folder).expect("a folder");
+        let started: u64 = rig.run("LASTSAVE")[1..].parse().expect("seconds");
+        assert!(started.abs_diff(unix_ms() / 1000) < 5);
+        rig.check(&[("SET k v", "+OK"), ("BGSAVE x", "-ERR syntax error"), ("BGSAVE SCHEDULE x", "-ERR syntax error")]);
+        assert_eq!(field(&mut rig, "rdb_changes_since_last_save"), "1");
+        rig.check(&[("BGSAVE", "+Background saving started")]);
+        rig.check(&[
+            ("BGSAVE", "-ERR Background save already in progress"),
+            ("BGSAVE SCHEDULE", "-ERR Background save already in progress"),
+            ("SAVE", "-ERR Background save already in progress"),
+            ("SET k later", "+OK"),
+        ]);
+        assert_eq!(field(&mut rig, "rdb_bgsave_in_progress"), "1");
+        finish(&rig);
+        assert_eq!(field(&mut rig, "rdb_bgsave_in_progress"), "0");
+        assert_eq!(field(&mut rig, "rdb_last_bgsave_status"), "ok");
+        assert_eq!(field(&mut rig, "rdb_changes_since_last_save"), "1");
+        let file = std::fs::read(folder.join("dump.rdb")).expect("a file");
+        assert!(file.starts_with(b"REDIS0010") && file.windows(4).any(|bytes| bytes == b"\x01k\x01v"));
+        rig.check(&[("SAVE", "+OK"), ("MULTI", "+OK"), ("SAVE", "-ERR Command not allowed inside a transaction")]);
+        rig.check(&[("DISCARD", "+OK"), ("MULTI", "+OK"), ("BGSAVE", "+QUEUED")]);
+        rig.check(&[("EXEC", "*1|+Background saving scheduled")]);
+        keep_saving(&rig.worker);
+        finish(&rig);
+        assert_eq!(field(&mut rig, "rdb_saves"), "3");
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn rules_ask_for_snapshots_and_failures_refuse_writes() {
+        let (mut rig, folder) = rig("rules", &["--save", "60", "2"]);
+        rig.check(&[("SET a 1", "+OK"), ("SET b 1", "+OK")]);
+        keep_saving(&rig.worker);
+        assert!(!rig.worker.node.saves.is_running(), "60 seconds have not passed");
+        rig.check(&[(
+            "CONFIG SET save 3600|1",
+            "-ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters",
+        )]);
+        rig.args(&[b"CONFIG", b"SET", b"save", b"3600 1"]);
+        rig.worker.refresh();
+        rig.check(&[("BGSAVE", "+Background saving started")]);
+        finish(&rig);
+        assert_eq!(field(&mut rig, "rdb_last_bgsave_status"), "err");
+        let refusal =
+            "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
+        assert!(rig.run("SET a 2").starts_with(refusal) && rig.run("PING").starts_with(refusal));
+        rig.check(&[("GET a", "$1|1"), ("SHUTDOWN", "-ERR Errors trying to SHUTDOWN. Check logs."), ("SAVE", "-ERR")]);
+        assert!(!rig.worker.node.shutdown.is_requested());
+        std::fs::create_dir(&folder).expect("a folder");
+        rig.check(&[("SAVE", "+OK"), ("SET a 2", "+OK"), ("PING", "+PONG")]);
+        assert_eq!(rig.run("SHUTDOWN"), "");
+        assert!(rig.worker.node.shutdown.saves_at_end() && rig.worker.node.shutdown.is_requested());
+        assert_eq!(field(&mut rig, "rdb_changes_since_last_save"), "0");
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}

@@ -262,3 +262,7 @@ fn show(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     cx.reply.bulk(&source.text);
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -165,7 +165,7 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("blocked_clients", cx.node.waiters.len());
     page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
     page.put("total_blocking_keys", cx.node.waiters.keys());
-    page.put("total_blocking_keys_on_nokey", 0);
+    page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
 }
 
@@ -265,7 +265,11 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
     page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
     page.put("expired_keys", cx.node.keyspace.expired());
-    page.put_all(&[("evicted_keys", 0), ("evicted_clients", 0)]);
+    let (current, total) = cx.node.budget.exceeded(cx.now_ms());
+    page.put("evicted_keys", cx.node.keyspace.evicted());
+    page.put("evicted_clients", stats.sum(|c| &c.evicted_clients));
+    page.put("total_eviction_exceeded_time", total);
+    page.put("current_eviction_exceeded_time", current);
     page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
     page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);

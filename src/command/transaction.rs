@@ -102,6 +102,10 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         cx.client.watched.end(&cx.node.keyspace);
         return Err(refusal);
     }
+    if transaction.grows && super::limit::make_room(cx.worker).is_err() {
+        cx.client.watched.end(&cx.node.keyspace);
+        return Err(Error::EXEC_OUT_OF_MEMORY);
+    }
     let whole = transaction.queue.iter().any(|frame| touches_everything(frame.args()));
     let mut keys: Vec<&[u8]> = cx.client.watched.keys.iter().map(|(_, key)| &**key).collect();
     for frame in &transaction.queue {

@@ -232,14 +232,9 @@ fn mistakes_in_flags_are_told_in_one_line() {
 
 #[test]
 fn what_this_build_lacks_is_refused_not_ignored() {
-    for (given, expected) in [
-        (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
-        (
-            ["--maxmemory-policy", "allkeys-lru"],
-            "this build does not evict keys yet; only maxmemory-policy noeviction is accepted",
-        ),
-        (["--cluster-enabled", "yes"], "this build has no cluster mode yet; only cluster-enabled no is accepted"),
-    ] {
+    for (given, expected) in
+        [(["--cluster-enabled", "yes"], "this build has no cluster mode yet; only cluster-enabled no is accepted")]
+    {
         assert_eq!(flags(&given).unwrap_err(), format!("{}: {expected}", given[0]));
     }
     let file = File::new("cluster-enabled = true\n");

@@ -1,7 +1,7 @@
 //! Which snapshots were saved, which one is being saved, and what came of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub struct Saves {
     failed: AtomicBool,
     /// Whether one is to be saved in the background as soon as possible.
     scheduled: AtomicBool,
+    /// Called with a worker's number in each turn of waiting, so that whoever watches the workers sees it alive.
+    pub on_turn: OnceLock<fn(usize)>,
 }
 
 #[derive(Default)]
@@ -194,6 +196,9 @@ impl Saves {
 
     /// A turn at the snapshot that is being saved.
     fn help(&self, place: Place<'_>) {
+        if let Some(turn) = self.on_turn.get() {
+            turn(place.local.worker);
+        }
         if place.keyspace.continue_cut(place.local) != Progress::Took {
             std::thread::sleep(NAP);
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic};
 
 use super::compile::Registration;
-use super::failure::{Failure, PRELUDE, error_table, handle, origin, raise, shown, with_code};
+use super::failure::{Failure, PRELUDE, complain, error_table, handle, origin, raise, shown, with_code};
 use super::library::is_name;
 use super::number::whole;
 use super::source::{Features, sha1_hex};
@@ -136,7 +136,16 @@ fn words(args: &[Value]) -> Option<Frame> {
     Some(starts.zip(&ends).map(|(start, &end)| &text[start..end]).collect())
 }
 
+/// While a library is loaded, it can only register functions.
+fn refuse_loading(state: &State, lua: &Lua, name: &str) -> mlua::Result<()> {
+    if state.loading.borrow().is_none() {
+        return Ok(());
+    }
+    complain(lua, format!("Script attempted to access nonexistent global variable '{name}'"))
+}
+
 fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<Value> {
+    refuse_loading(state, lua, if raises { "call" } else { "pcall" })?;
     let fails = |text: &str| {
         if raises {
             return raise(text);
@@ -148,9 +157,11 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
         return raise("redis.call/pcall can only be called inside a script invocation");
     }
     if args.is_empty() {
-        return fails("Please specify at least one argument for this redis.call() call");
+        return fails("Please specify at least one argument for this redis lib call");
     }
-    let Some(request) = words(args) else { return fails("Command arguments must be strings or integers") };
+    let Some(request) = words(args) else {
+        return fails("Lua redis lib command arguments must be strings or integers");
+    };
     {
         let mut exchange = state.exchange.borrow_mut();
         exchange.request = request;
@@ -175,12 +186,13 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     value
 }
 
-fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+fn allows(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+    refuse_loading(state, lua, "acl_check_cmd")?;
     if state.dispatcher.borrow().is_none() {
         return raise("redis.acl_check_cmd can only be called inside a script invocation");
     }
     if args.is_empty() {
-        return raise("Please specify at least one argument for this redis.acl_check_cmd() call");
+        return raise("Please specify at least one argument for this redis lib call");
     }
     let Some(request) = words(&args) else { return raise("redis.acl_check_cmd() require string arguments") };
     state.exchange.borrow_mut().request = request;
@@ -191,7 +203,8 @@ fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> 
     }
 }
 
-fn set_resp(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+fn set_resp(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+    refuse_loading(state, lua, "setresp")?;
     if state.dispatcher.borrow().is_none() {
         return raise("redis.setresp can only be called inside a script invocation");
     }
@@ -204,7 +217,7 @@ fn set_resp(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value
     Ok(Value::Nil)
 }
 
-fn number(value: &Value) -> Option<f64> {
+pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Integer(number) => Some(*number as f64),
         Value::Number(number) => Some(*number),
@@ -240,7 +253,7 @@ fn log(_: &Lua, args: &[Value]) -> mlua::Result<Value> {
         1 => tracing::debug!(target: "roster::script", "{line}"),
         2 => tracing::info!(target: "roster::script", "{line}"),
         3 => tracing::warn!(target: "roster::script", "{line}"),
-        _ => return raise("Invalid log level."),
+        _ => return raise("Invalid debug level."),
     }
     Ok(Value::Nil)
 }
@@ -273,10 +286,10 @@ fn status_reply(lua: &Lua, args: &[Value]) -> mlua::Result<Value> {
 }
 
 fn set_repl(args: &[Value]) -> mlua::Result<Value> {
-    let [flags] = args else { return raise("redis.set_repl() requires one argument.") };
+    let [flags] = args else { return raise("redis.set_repl() requires two arguments.") };
     match number(flags) {
-        Some(0.0..=3.0) => Ok(Value::Nil),
-        _ => raise("Invalid replication flags. Please use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."),
+        None | Some(0.0..=3.0) => Ok(Value::Nil),
+        Some(_) => raise("Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."),
     }
 }
 

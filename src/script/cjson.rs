@@ -287,7 +287,7 @@ impl Encoder<'_> {
 
     fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
         if depth > self.settings.encode_depth.min(DEPTH_LIMIT) {
-            return complain(self.lua, format!("Cannot serialise, excessive depth ({depth})"));
+            return complain(self.lua, format!("Cannot serialise, excessive nesting ({depth})"));
         }
         match self.length(table)? {
             Some(length @ 1..) => self.array(table, length, depth),
@@ -318,7 +318,7 @@ impl Encoder<'_> {
             match &key {
                 Value::String(text) => self.text(&text.as_bytes()),
                 Value::Integer(_) | Value::Number(_) => {
-                    let number = key.as_f64().unwrap_or_default();
+                    let number = super::api::number(&key).unwrap_or_default();
                     self.out.push(b'"');
                     self.number(&key, number)?;
                     self.out.push(b'"');

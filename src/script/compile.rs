@@ -44,11 +44,9 @@ impl Vm {
     /// # Errors
     /// Why it does not compile.
     pub fn compile(&self, source: &Arc<Source>) -> Result<Function, LoadError> {
-        // The text stands in a function, as it does in Redis, so that what is said of a wrong one is the same.
-        let text = [b"return function() ", &source.text[source.skip..], b"\nend"].concat();
-        let chunk = self.lua.load(text).set_name("@user_script").set_mode(ChunkMode::Text);
-        let chunk = chunk.set_environment(self.scripts.clone()).into_function();
-        let body = chunk.and_then(|chunk| chunk.call::<Function>(())).map_err(|error| LoadError(text_of(&error)))?;
+        let chunk = self.lua.load(&source.text[source.skip..]).set_name("@user_script").set_mode(ChunkMode::Text);
+        let chunk = chunk.set_environment(self.scripts.clone());
+        let body = chunk.into_function().map_err(|error| LoadError(text_of(&error)))?;
         let mut compiled = self.compiled.borrow_mut();
         if compiled.len() >= COMPILED_MAX {
             compiled.clear();
@@ -109,11 +107,7 @@ impl Vm {
             Ok((true, _)) => Ok(registered),
             Ok((false, Value::Table(table))) => {
                 let text = table.raw_get::<mlua::String>("err").map(|text| text.as_bytes().to_vec());
-                failed(&without_code(
-                    table.raw_get("source").ok(),
-                    table.raw_get("line").ok(),
-                    text.unwrap_or_default(),
-                ))
+                failed(&text.unwrap_or_default())
             }
             Ok((false, Value::Error(error))) => match Failure::find(&error) {
                 Some(Failure::Stop(Stop::TooLong)) => failed(b"FUNCTION LOAD timeout"),
@@ -122,17 +116,6 @@ impl Vm {
             Ok((false, value)) => failed(value.to_string().unwrap_or_default().as_bytes()),
             Err(error) => failed(&text_of(&error)),
         }
-    }
-}
-
-/// The text of an error in a library, as FUNCTION LOAD tells it: behind its place, if that is not in it already.
-fn without_code(source: Option<String>, line: Option<usize>, text: Vec<u8>) -> Vec<u8> {
-    match (source, line) {
-        (Some(source), Some(line)) => {
-            let bare = text.strip_prefix(b"ERR ").unwrap_or(&text);
-            [source.as_bytes(), b":", line.to_string().as_bytes(), b": ", bare].concat()
-        }
-        _ => text,
     }
 }
 

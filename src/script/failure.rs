@@ -164,7 +164,7 @@ pub(super) fn origin(lua: &Lua) -> Option<(String, usize)> {
     (1..64).find_map(|level| {
         lua.inspect_stack(level, |debug| {
             let source = debug.source().source?;
-            (source.starts_with('@') && source != PRELUDE).then_some(())?;
+            (source != PRELUDE && !source.starts_with('=')).then_some(())?;
             Some((source.into_owned(), debug.current_line()?))
         })
         .flatten()

@@ -136,8 +136,8 @@ fn size(lua: &Lua, args: &[Value]) -> mlua::Result<i64> {
     let mut at = 0usize;
     while let Some(item) = format.next(at)? {
         match (item.option, item.size) {
-            (b's', _) => return bad_argument(lua, 1, "variable-size format in 'size'"),
-            (b'c', 0) => return bad_argument(lua, 1, "variable-length format in 'size'"),
+            (b's', _) => return bad_argument(lua, 1, "option 's' has no fixed size"),
+            (b'c', 0) => return bad_argument(lua, 1, "option 'c0' has no fixed size"),
             _ => at = at.saturating_add(item.padding).saturating_add(item.size),
         }
     }

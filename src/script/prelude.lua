@@ -27,6 +27,9 @@ local function readonly(real)
   return rawsetmetatable(face, { __index = real, __newindex = refuse, __metatable = false })
 end
 
+-- What read-only tables have for a metatable, as far as scripts are concerned.
+local nothing = readonly({})
+
 local function check(table)
   if shown[table] then
     error(READONLY, 0)
@@ -51,8 +54,23 @@ for name in ("assert error gcinfo ipairs rawequal select tonumber tostring type 
   base[name] = G[name]
 end
 
+-- Redis's own pcall returns the text of an error that is a table with one.
+local function plain(ok, ...)
+  if ok then
+    return true, ...
+  end
+  local failure = ...
+  if type(failure) == "table" then
+    local text = rawget(failure, "err")
+    if type(text) == "string" or type(text) == "number" then
+      failure = text
+    end
+  end
+  return false, failure
+end
+
 function base.pcall(...)
-  return settle(rawpcall(...))
+  return plain(settle(rawpcall(...)))
 end
 
 function base.xpcall(body, handler)
@@ -91,11 +109,10 @@ function base.setmetatable(table, meta)
 end
 
 function base.getmetatable(object)
-  local meta = rawgetmetatable(object)
   if shown[object] then
-    return nil
+    return nothing
   end
-  return meta
+  return rawgetmetatable(object)
 end
 
 function base.collectgarbage(option, ...)
@@ -175,7 +192,7 @@ math.random, math.randomseed = native.random, native.randomseed
 
 base.coroutine, base.table, base.math = readonly(coroutine), readonly(tables), readonly(math)
 base.string, base.os = readonly(G.string), readonly({ clock = native.clock })
-rawgetmetatable("").__metatable = false
+rawgetmetatable("").__metatable = readonly({ __index = base.string })
 for name, library in rawnext, libraries do
   base[name] = readonly(library)
 end

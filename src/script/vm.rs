@@ -120,6 +120,7 @@ pub struct Vm {
     pub(super) loaded: RefCell<HashMap<String, (Arc<Library>, HashMap<String, Function>)>>,
     pub(super) flushes: Cell<u64>,
     pub(super) shared: &'static Shared,
+    memory_limit: Cell<usize>,
 }
 
 impl Vm {
@@ -155,6 +156,7 @@ impl Vm {
             loaded: RefCell::default(),
             flushes: Cell::new(shared.flushes()),
             shared,
+            memory_limit: Cell::new(memory),
         })
     }
 
@@ -166,7 +168,9 @@ impl Vm {
     /// Limits the bytes that it may take.
     pub fn limit_memory(&self, bytes: usize) {
         // Only another allocator than mlua's own cannot be limited.
-        let _ = self.lua.set_memory_limit(bytes);
+        if self.memory_limit.replace(bytes) != bytes {
+            let _ = self.lua.set_memory_limit(bytes);
+        }
     }
 
     /// Runs a compiled script, or a function, and writes its reply.
@@ -191,11 +195,21 @@ impl Vm {
         });
         *self.state.dispatcher.borrow_mut() = None;
         self.state.end();
+        self.tidy();
         result.unwrap_or_else(|error| {
             reply.truncate(start);
             reply::write_trouble(reply, run.name, &error);
             Ended::Replied
         })
+    }
+
+    /// Lua 5.1 does not collect when memory is refused, so it is done before a script's garbage is in the next one's way.
+    fn tidy(&self) {
+        if self.lua.used_memory() > self.memory_limit.get() / 2 {
+            self.compiled.borrow_mut().clear();
+            // What fails here fails again, and is told, in the next script.
+            let _ = self.lua.gc_collect();
+        }
     }
 
     fn invoke(&self, body: &Function, run: &Run<'_>) -> mlua::Result<(bool, Value)> {
@@ -236,7 +250,6 @@ impl Vm {
 impl State {
     fn begin(&self, run: &Run<'_>) {
         self.version.set(Version::Resp2);
-        self.random.seed(0);
         *self.place.borrow_mut() = None;
         let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
         let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };

@@ -18,6 +18,9 @@ use crate::config::{Settings, Workers};
 use crate::host::cpu;
 use crate::persist::load::Loading;
 
+/// Bytes of a worker's stack: values that scripts nest a thousand deep are read and written on it.
+const WORKER_STACK: usize = 32 << 20;
+
 /// Readiness events that one wait of epoll returns at most.
 const EPOLL_EVENTS: u32 = 1024;
 
@@ -65,7 +68,8 @@ fn place(workers: &Workers, pin: bool, preferred: &[usize], quota: Option<usize>
 
 /// Starts a worker. It reports by an event when it listens.
 pub(super) fn start(seat: Seat) -> io::Result<()> {
-    std::thread::Builder::new().name(format!("roster-{}", seat.number)).spawn(move || {
+    let thread = std::thread::Builder::new().name(format!("roster-{}", seat.number)).stack_size(WORKER_STACK);
+    thread.spawn(move || {
         let number = seat.number;
         let events = seat.events.clone();
         let run = std::panic::AssertUnwindSafe(|| run(seat));

@@ -9,7 +9,7 @@ use super::batch::FLUSH_AT;
 use super::hub::{Guest, Hub};
 use super::task;
 use super::watchdog;
-use crate::command::Worker;
+use crate::command::{Worker, unix_ms};
 use crate::config::{OutputLimit, Settings};
 use crate::store::Progress;
 use crate::telemetry;
@@ -28,6 +28,9 @@ const STALLED_SECONDS: u32 = 60;
 /// Keeps house for as long as the worker runs.
 pub(super) async fn keep(hub: Rc<Hub>) {
     let swept_ms = Cell::new(0);
+    if hub.worker.borrow().number() == 0 {
+        hub.node.measure(unix_ms());
+    }
     let level = Cell::new(hub.node.config.current().loglevel);
     loop {
         let volatile = hub.worker.borrow().local.timers() > 0;
@@ -37,11 +40,14 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             watchdog::beat(worker.number());
             worker.refresh();
             expire(&worker);
+            // What eviction cannot do now, the next rounds do; commands that need memory are told if it cannot be had.
+            let _ = crate::command::make_room(&worker);
             crate::command::react(&worker);
             crate::command::serve_later(&worker);
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
                 crate::command::keep_saving(&worker);
+                crate::command::evict_clients(&worker);
             }
             (worker.settings.clone(), worker.now_ms)
         };

@@ -20,6 +20,10 @@ pub struct Local {
     pub(super) changes: RefCell<Vec<super::observe::Change>>,
     /// What is to be recorded of its command.
     pub(super) notes: Notes,
+    /// What accesses leave in records.
+    pub(super) clock: Cell<super::clock::Clock>,
+    pub(super) random: Cell<u64>,
+    pub(super) evictor: RefCell<super::evict::Evictor>,
     held: Cell<Hold>,
     /// The shards of the exclusive entry in force.
     owned: RefCell<Vec<u32>>,
@@ -58,11 +62,15 @@ const NOWHERE: Routed = Routed { key: std::ptr::slice_from_raw_parts(std::ptr::n
 impl Local {
     /// The state of `worker`, starting at `now_ms`.
     pub fn new(worker: usize, now_ms: u64) -> Self {
+        use std::hash::BuildHasher;
         Local {
             worker,
             wheel: RefCell::new(Wheel::new(now_ms)),
             changes: RefCell::default(),
             notes: Notes::new(),
+            clock: Cell::default(),
+            random: Cell::new(foldhash::quality::RandomState::default().hash_one(worker) | 1),
+            evictor: RefCell::default(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),
@@ -95,11 +103,6 @@ impl Local {
         self.held.get() != Hold::Nothing
     }
 
-    /// Goes back to the first key of the exclusive entry in force.
-    pub(super) fn rewind(&self) {
-        self.place.set(0);
-    }
-
     /// Whether the entry in force is one to change keys.
     #[inline]
     pub(super) fn may_change(&self) -> bool {
@@ -109,6 +112,11 @@ impl Local {
     /// Whether this worker is alone where it is.
     pub(super) fn is_alone(&self) -> bool {
         matches!(self.held.get(), Hold::Exclusive | Hold::Global)
+    }
+
+    /// Goes back to the first key of the exclusive entry in force.
+    pub(super) fn rewind(&self) {
+        self.place.set(0);
     }
 
     /// The hash and the shard of a key.
@@ -216,7 +224,7 @@ impl Keyspace {
     /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
     pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
         // What changes under this entry is handed to the cut when it does, and cannot wait then.
-        if self.cut.is_active() && self.cut_is_full() {
+        if self.cut.is_active() && !local.is_inside() && self.cut_is_full() {
             local.routes.borrow_mut().clear();
             return Err(Busy);
         }
@@ -278,7 +286,7 @@ impl Keyspace {
         match local.held.get() {
             Hold::Global => true,
             Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
-            Hold::Shared | Hold::Nothing => false,
+            Hold::Reading | Hold::Shared | Hold::Nothing => false,
         }
     }
 

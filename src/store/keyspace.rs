@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, 
 use super::cut::Cut;
 use super::gate::Gate;
 use super::journal::Journal;
+use super::memory::Running;
 use super::observe::Interest;
 use super::slot::{KeyHasher, Map};
 use super::wheel::Timer;
@@ -42,6 +43,8 @@ pub struct Keyspace {
     shards: usize,
     /// Counts of each worker over each database, `database * workers + worker`.
     counts: Box<[Counts]>,
+    /// The bytes of all counts together.
+    pub(super) running: Running,
     /// Changes since start, each worker's own.
     dirty: Box<[Dirty]>,
     /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
@@ -73,6 +76,7 @@ pub(super) struct Counts {
 struct Dirty {
     changes: AtomicU64,
     expired: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// The counts of a database.
@@ -109,6 +113,7 @@ impl Keyspace {
             route: routes(shards),
             shards,
             counts: (0..databases * shape.workers).map(|_| Counts::default()).collect(),
+            running: Running::new(shape.workers),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
             interest: Interest::new(),
@@ -177,6 +182,7 @@ impl Keyspace {
     /// Takes the maps of a database out, if it has any, which leaves it empty. The caller is inside globally.
     pub(super) fn take_database(&self, database: usize) -> Option<Database> {
         let old = self.databases[database].swap(std::ptr::null_mut(), Ordering::AcqRel);
+        self.running.forget(self.totals(database).bytes);
         for worker in 0..self.workers() {
             self.counts[database * self.workers() + worker].clear();
         }
@@ -212,6 +218,7 @@ impl Keyspace {
     #[inline]
     pub(super) fn count(&self, worker: usize, database: usize, delta: Delta) {
         self.counts[database * self.workers() + worker].add(delta);
+        self.running.add(worker, delta.bytes);
     }
 
     #[inline]
@@ -230,6 +237,11 @@ impl Keyspace {
         self.dirty[worker].changes.load(Ordering::Relaxed)
     }
 
+    #[inline]
+    pub(super) fn note_evicted(&self, worker: usize) {
+        bump(&self.dirty[worker].evicted, 1);
+    }
+
     /// Changes of keys since start.
     pub fn changes(&self) -> u64 {
         self.dirty.iter().map(|dirty| dirty.changes.load(Ordering::Relaxed)).sum()
@@ -240,9 +252,15 @@ impl Keyspace {
         self.dirty.iter().map(|dirty| dirty.expired.load(Ordering::Relaxed)).sum()
     }
 
+    /// Keys that were removed because memory was short, since start or [`Keyspace::reset_stats`].
+    pub fn evicted(&self) -> u64 {
+        self.dirty.iter().map(|dirty| dirty.evicted.load(Ordering::Relaxed)).sum()
+    }
+
     /// Sets the statistics that `CONFIG RESETSTAT` resets to 0.
     pub fn reset_stats(&self) {
-        self.dirty.iter().for_each(|dirty| dirty.expired.store(0, Ordering::Relaxed));
+        let words = self.dirty.iter().flat_map(|dirty| [&dirty.expired, &dirty.evicted]);
+        words.for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     /// The counts of one database.

@@ -4,14 +4,17 @@
 //! reads and changes keys through its [`Store`]. A key is one [`Record`], one allocation of the [`heap`]; larger values
 //! hang behind it as an [`Object`].
 
+mod clock;
 mod cut;
 mod enter;
 mod entry;
+mod evict;
 mod expire;
 mod gate;
 pub mod heap;
 mod journal;
 mod keyspace;
+pub mod memory;
 mod object;
 mod observe;
 mod prefetch;
@@ -26,9 +29,11 @@ mod watch;
 mod wheel;
 mod whole;
 
+pub use clock::Clock;
 pub use cut::{Each, Progress, Room, Taker};
 pub use enter::{Held, Local, Timers};
 pub use entry::{Entry, OwnedValue, Parcel, Ttl};
+pub use evict::{Eviction, Order, Policy};
 pub use gate::Busy;
 pub use journal::{Carry, Journal, Published, Recording};
 pub use keyspace::{DATABASES_MAX, Keyspace, SLOTS, Shape, Totals};

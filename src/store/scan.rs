@@ -235,8 +235,9 @@ fn bucket_shift(map: &Map) -> Option<u32> {
 }
 
 /// Visits the records of whole buckets from `position` on, until `count` were visited or `visit` returns false. The
-/// position that follows, or `None` at the map's end. The caller owns the shard.
-fn walk(
+/// position that follows, or `None` at the map's end. The caller is inside the shard; if it is not alone there, what others
+/// add or remove meanwhile may be missed or seen twice, and no more.
+pub(super) fn walk(
     map: &Map,
     hasher: KeyHasher,
     position: u64,

@@ -18,12 +18,19 @@ pub struct Store<'a> {
     pub database: usize,
     /// Milliseconds of Unix time at which the command runs: keys past it are gone.
     pub now_ms: u64,
+    /// Accesses leave nothing in records.
+    pub(super) still: bool,
 }
 
 impl<'a> Store<'a> {
     /// The view of `worker` on `database` at `now_ms`.
     pub fn new(keyspace: &'a Keyspace, local: &'a Local, database: usize, now_ms: u64) -> Self {
-        Store { keyspace, local, database, now_ms }
+        Store { keyspace, local, database, now_ms, still: false }
+    }
+
+    /// The same view, whose accesses leave nothing in records (`CLIENT NO-TOUCH`).
+    pub fn without_touch(self) -> Store<'a> {
+        Store { still: true, ..self }
     }
 
     /// The keyspace behind the view.
@@ -43,20 +50,13 @@ impl<'a> Store<'a> {
         (hash, shard, &self.keyspace.database(self.database).maps[shard as usize])
     }
 
-    /// The second of the access clock.
-    #[inline]
-    pub(super) fn clock(&self) -> u32 {
-        (self.now_ms / 1000) as u32
-    }
-
     /// Reads a key under its shared lock, as a command of a client does: the access clock is set. A key past its time is
     /// not there. `read` must not touch the store.
     #[inline]
     pub fn read<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
-        let clock = self.clock();
         self.peek(key, |record| {
             match record {
-                Some(record) => record.set_access(clock),
+                Some(record) => self.touch(record),
                 None => self.notify_miss(key),
             }
             read(record)

@@ -9,6 +9,7 @@ use super::{Finding, Profile, Report, State, examine};
 use crate::host::machine::Machine;
 use crate::host::{doctor, tool, topology};
 
+const SHELL: &str = "sh";
 const EPYC: &str = include_str!("../../../tests/data/machines/epyc-16.txt");
 const SMALL: &str = include_str!("../../../tests/data/machines/vm-2.txt");
 const NUMA: &str = include_str!("../../../tests/data/machines/numa-32.txt");
@@ -253,7 +254,7 @@ fn a_plan_is_a_script_that_does_it() {
     // The script runs on the machine's files and leads to where --apply leads.
     let root = machine.root.to_str().unwrap();
     let script = answer.output.replace(" > '/", &format!(" > '{root}/"));
-    let run = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    let run = std::process::Command::new(SHELL).arg("-c").arg(script).output().unwrap();
     assert!(run.status.success(), "{run:?}");
     let report = machine.report("ent1-m");
     assert!(plan(&report).steps.is_empty(), "{:?}", plan(&report).steps);
