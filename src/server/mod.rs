@@ -76,7 +76,6 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         Some(_) => None,
         None => Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?,
     };
-    let loading = Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?;
     let _ = node.saves.on_turn.set(watchdog::beat);
     let requested = events.clone();
     node.shutdown.on_request(move || {
