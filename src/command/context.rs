@@ -13,7 +13,7 @@ use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
-use crate::store::{Keyspace, Local, Shape, Store};
+use crate::store::{Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
 /// The server as a whole: what all workers share.
@@ -56,6 +56,10 @@ pub struct Node {
     pub saves: Arc<Saves>,
     /// What `SHUTDOWN` or a signal asked for.
     pub shutdown: Shutdown,
+    /// Timers of keys that were loaded before there were workers, for the first worker to keep.
+    pub timers: parking_lot::Mutex<Option<Timers>>,
+    /// The log, if one is kept.
+    pub log: std::sync::OnceLock<crate::persist::log::Keeper>,
 }
 
 /// Facts of the runtime, for `INFO`.
@@ -152,6 +156,8 @@ impl Node {
             facts,
             saves: Arc::default(),
             shutdown: Shutdown::default(),
+            timers: parking_lot::Mutex::default(),
+            log: std::sync::OnceLock::new(),
         };
         let used = super::memory::Usage::read().used();
         node.stats.memory.startup.store(used, Ordering::Relaxed);
@@ -164,6 +170,9 @@ impl Node {
         let wants = settings.notify_keyspace_events.0 != 0;
         if self.notifies.swap(wants, Ordering::SeqCst) != wants {
             self.keyspace.listen_to_all(wants);
+        }
+        if let Some(log) = self.log.get() {
+            log.set_policy(super::log::policy(settings));
         }
     }
 
@@ -223,7 +232,7 @@ impl Worker {
         local.set_clock(super::limit::clock(&settings));
         Worker {
             node,
-            local,
+            local: local.with_timers(node.timers.lock().take()),
             generation,
             stopwatch: Stopwatch::new(&settings),
             settings,

@@ -73,19 +73,21 @@ fn add(cx: &mut Context<'_>, key: &[u8], by: i64) -> Result<(), Error> {
 
 fn incrbyfloat(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let store = cx.store;
+    let mut text = Vec::with_capacity(40);
     store.update(args.get(1), |entry| {
         let mut digits = itoa::Buffer::new();
         let old = string_of(entry.value())?.map_or(&b"0"[..], |string| string.bytes(&mut digits));
         let old = LongDouble::parse(old).ok_or(Error::NOT_FLOAT)?;
         let by = LongDouble::parse(args.get(2)).ok_or(Error::NOT_FLOAT)?;
         let sum = old.checked_add(by).ok_or(Error::NAN_OR_INFINITY)?;
-        let mut text = Vec::with_capacity(40);
         sum.write(&mut text);
         entry.set_text(&text, Ttl::Keep);
         cx.reply.bulk(&text);
         Ok::<_, Error>(())
     })?;
     store.changed(args.get(1), Event::string("incrbyfloat"));
+    // Others may sum fractions otherwise.
+    cx.record_as(&[b"SET", args.get(1), &text, b"KEEPTTL"]);
     Ok(())
 }
 

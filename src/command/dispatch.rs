@@ -7,6 +7,7 @@ use super::context::{Context, Worker};
 use super::error::Error;
 use super::guard;
 use super::keyspec::{Access, Begin, Find};
+use super::record;
 use super::row::{Command, Flags};
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
@@ -137,14 +138,29 @@ pub(super) fn perform(
     if client.tracked.is_some() {
         super::tracking::remember(worker, client, command, args);
     }
+    if command.flags.contains(Flags::WRITE) && worker.node.keyspace.journal.is_on() {
+        return record::perform(worker, client, handle, args, out);
+    }
     let _held = enter(worker, command, args)?;
+    run_entered(worker, client, handle, args, out)
+}
+
+/// Runs a command whose keys are entered.
+#[inline]
+pub(super) fn run_entered(
+    worker: &Worker,
+    client: &mut Client,
+    handle: Handle,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let mut store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
-    if client.no_touch && command.name != "touch" {
+    if client.no_touch && handle.command().name != "touch" {
         store = store.without_touch();
     }
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
-    (command.run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
+    (handle.command().run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
 }
 
 /// Attempts at something that another worker is in the way of, before that is given up for the moment: some microseconds.
@@ -197,6 +213,9 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    if let Some(refusal) = record::refusal(worker, command) {
+        return Err(refusal);
+    }
     if worker.settings.maxmemory != 0 {
         check_memory(worker, client, command)?;
     }
@@ -245,7 +264,7 @@ fn subscribed(handle: Handle) -> Error {
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
 #[inline]
-fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
+pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     match command.keys {
         [] => Ok(None),
         [one] if !command.exclusive => match (one.begin, one.find) {

@@ -89,6 +89,9 @@ impl<'a> Calls<'a> {
             return Err(Error::new("This Redis command is not allowed from script").into());
         }
         dispatch::check_user(self.worker, self.client, handle, args)?;
+        if let Some(refusal) = super::record::refusal(self.worker, command) {
+            return Err(refusal.into());
+        }
         let changes = command.flags.contains(Flags::WRITE) || command.flags.contains(Flags::MAY_REPLICATE);
         if changes && self.read_only {
             return Err(Error::new("Write commands are not allowed from read-only scripts.").into());

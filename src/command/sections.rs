@@ -238,7 +238,7 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-/// Snapshots, and that there is no log.
+/// Snapshots and the log.
 fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     // Clients are accepted when everything is loaded.
     page.put("loading", 0);
@@ -247,14 +247,28 @@ fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
         ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
         _ => page.put(name, value),
     });
-    page.put("aof_enabled", 0);
+    page.put("aof_enabled", u8::from(cx.node.log.get().is_some()));
     page.put("aof_rewrite_in_progress", 0);
     page.put("aof_rewrite_scheduled", 0);
     page.put("aof_last_rewrite_time_sec", -1);
     page.put("aof_current_rewrite_time_sec", -1);
     page.put("aof_last_bgrewrite_status", "ok");
-    page.put("aof_last_write_status", "ok");
+    log(cx, page);
     Ok(())
+}
+
+/// What there is to tell of the log, if one is kept.
+fn log(cx: &Context<'_>, page: &mut Page) {
+    let status = cx.node.log.get().map(crate::persist::log::Keeper::status);
+    page.put("aof_last_write_status", if status.is_some_and(|status| status.fails) { "err" } else { "ok" });
+    if let Some(status) = status {
+        page.put("aof_current_size", status.bytes);
+        page.put("aof_base_size", 0);
+        page.put("aof_pending_rewrite", 0);
+        page.put("aof_buffer_length", status.pending);
+        page.put("aof_pending_bio_fsync", u8::from(status.pending > 0));
+        page.put("aof_delayed_fsync", status.late_syncs);
+    }
 }
 
 fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {

@@ -38,26 +38,52 @@ fn spop(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         if member.is_some() {
             report_pop(cx, key, 1, vanished);
         }
+        if let Some(member) = &member {
+            cx.record_as(&[b"SREM", key, member]);
+        }
         cx.reply.bulk_or_null(member.as_deref());
         return Ok(());
     };
     let count = number::parse_i64(count).and_then(|count| usize::try_from(count).ok()).ok_or(Error::NOT_POSITIVE)?;
+    // Which members come is chance, so they are recorded by name.
+    let (recorded, mut members) = (cx.is_recorded(), Vec::new());
     let changed = store.update(key, |entry| {
         change(entry, |set: &mut Set| {
             let count = count.min(set.len());
             cx.reply.set(count);
             if count > 0 {
-                set.take_sample(count, || worker.random(), |member| cx.reply.bulk(member));
+                set.take_sample(
+                    count,
+                    || worker.random(),
+                    |member| {
+                        cx.reply.bulk(member);
+                        if recorded {
+                            members.push(member.to_vec());
+                        }
+                    },
+                );
             }
             Ok(count)
         })
     })?;
     match changed {
         None => cx.reply.set(0),
-        Some(changed) if changed.result > 0 => report_pop(cx, key, changed.result, changed.vanished),
+        Some(changed) if changed.result > 0 => {
+            report_pop(cx, key, changed.result, changed.vanished);
+            record_pop(cx, key, &members, changed.vanished);
+        }
         Some(_) => (),
     }
     Ok(())
+}
+
+fn record_pop(cx: &Context<'_>, key: &[u8], members: &[Vec<u8>], vanished: bool) {
+    if vanished {
+        cx.record_as(&[b"DEL", key]);
+    } else if !members.is_empty() {
+        let words: Vec<&[u8]> = [&b"SREM"[..], key].into_iter().chain(members.iter().map(Vec::as_slice)).collect();
+        cx.record_as(&words);
+    }
 }
 
 fn report_pop(cx: &Context<'_>, key: &[u8], popped: usize, vanished: bool) {

@@ -27,6 +27,13 @@ impl Rig {
         Rig { worker: Worker::new(node, 0), client }
     }
 
+    /// A server with several workers: the first one's, and a way to the others.
+    pub(crate) fn with_workers(workers: usize) -> Vec<Rig> {
+        let settings = Rig::new().worker.settings.as_ref().clone();
+        let node: &'static Node = Box::leak(Box::new(Node::new(Handle::new(settings), workers, 16, Facts::default())));
+        (0..workers).map(|number| Rig { worker: Worker::new(node, number), client: connect(node) }).collect()
+    }
+
     /// A further client of the same server.
     pub(crate) fn connect(&self) -> Client {
         connect(self.worker.node)

@@ -103,6 +103,10 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         cx.client.tell_transaction();
         return Err(Error::EXEC_ABORT);
     }
+    if let Some(refusal) = super::record::refusal_of_all(cx.worker, transaction.queue.iter().map(Frame::args)) {
+        cx.client.watched.end(&cx.node.keyspace);
+        return Err(refusal);
+    }
     if transaction.grows && super::limit::make_room(cx.worker).is_err() {
         cx.client.watched.end(&cx.node.keyspace);
         return Err(Error::EXEC_OUT_OF_MEMORY);

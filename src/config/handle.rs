@@ -173,7 +173,7 @@ mod tests {
             (&[("unixsocketperm", "777")], failed("unixsocketperm", immutable)),
             (&[("timeout", "0"), ("TIMEOUT", "3")], failed("TIMEOUT", "duplicate parameter")),
             (&[("dir", "/")], failed("dir", "can't set protected config")),
-            (&[("appendonly", "maybe")], failed("appendonly", "argument must be 'yes' or 'no'")),
+            (&[("protected-mode", "maybe")], failed("protected-mode", "argument must be 'yes' or 'no'")),
             (
                 &[("appendfsync", "x")],
                 failed("appendfsync", "argument(s) must be one of the following: everysec, always, no"),
@@ -216,7 +216,9 @@ mod tests {
         let text = set(&handle, &[("timeout", "5"), ("maxclients", "0")]).unwrap_err();
         assert!(text.contains("'maxclients'"));
         assert_eq!((handle.generation(), &*handle.current()), (before, &Settings::default()));
-        assert!(set(&handle, &[("hz", "11"), ("appendonly", "yes")]).unwrap_err().contains("keeps no append-only log"));
+        assert!(
+            set(&handle, &[("hz", "11"), ("auto-aof-rewrite-percentage", "9")]).unwrap_err().contains("not replace")
+        );
         assert_eq!(handle.current().hz, 10);
         assert!(handle.set(&[(b"requirepass", b"\xff")], Caller::Local).is_err());
         assert!(handle.set(&[(b"\xff", b"1")], Caller::Local).is_err());

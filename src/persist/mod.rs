@@ -1,5 +1,6 @@
 //! Persistence: values as bytes that outlive the process, and bytes of others as values.
 //!
+//! - [`log`]: every change in its order.
 //! - [`rdb`]: the format.
 //! - [`snapshot`]: what takes the records of a cut, encodes them, and hands them to whoever writes.
 //! - [`save`]: the file: written beside the old one, made durable, put in its place.
@@ -7,6 +8,7 @@
 //! - [`load`]: a file's keys back into the keyspace, by all workers.
 
 pub mod load;
+pub mod log;
 pub mod rdb;
 pub mod save;
 pub mod saves;

@@ -137,7 +137,9 @@ impl<S: Stream> Connection<S> {
         let mut busy = 0;
         loop {
             let mut out = self.hub.buffers.take();
+            let before = self.recorded();
             let next = self.batch.execute(&self.hub, &mut out);
+            self.acknowledge(before).await;
             if let Next::Late(ms) = next {
                 // Only this connection waits. If it is killed meanwhile, sending fails.
                 monoio::time::sleep(Duration::from_millis(ms.into())).await;

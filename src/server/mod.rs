@@ -10,6 +10,7 @@ mod buffers;
 mod connection;
 mod drain;
 mod driver;
+mod durable;
 mod fair;
 mod hub;
 mod listen;
@@ -25,10 +26,11 @@ mod watchdog;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use crate::command::{Facts, Node, bounds_of_loading, load_users, unix_ms};
+use crate::command::{Facts, Node, bounds_of_loading, load_users, open_log, unix_ms};
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use crate::persist::load::Loading;
+use crate::persist::log::Keeper;
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
@@ -66,9 +68,14 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
     let node: &'static Node = Box::leak(Box::new(node));
+    open_log(node)?;
     let settings = node.config.current();
     let path = settings.dir.join(&settings.dbfilename);
-    let loading = Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?;
+    // A log holds everything by itself.
+    let loading = match node.log.get() {
+        Some(_) => None,
+        None => Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?,
+    };
     let _ = node.saves.on_turn.set(watchdog::beat);
     let requested = events.clone();
     node.shutdown.on_request(move || {
@@ -98,10 +105,14 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     if let Some(file) = bound.socket_file {
         file.remove();
     }
+    let kept = node.log.get().is_none_or(Keeper::finish);
+    if !kept {
+        tracing::error!("the log could not be written to its end: the last changes are lost");
+    }
     if status.is_ok() {
         tracing::info!("ended");
     }
-    status
+    status.map(|status| if kept { status } else { 1 })
 }
 
 /// Waits until every worker listens.

@@ -77,6 +77,7 @@ impl<S: Stream> Connection<S> {
                 Event::Late => (late, due) = (true, None),
             }
         };
+        self.acknowledge_all().await;
         let mut out = self.hub.buffers.take();
         end_wait(&mut self.batch.client, &reply, &mut out);
         self.sender.send(out).await

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::gate::Busy;
+use super::journal::Notes;
 use super::keyspace::Keyspace;
 use super::wheel::Wheel;
 
@@ -17,6 +18,8 @@ pub struct Local {
     pub(super) wheel: RefCell<Wheel>,
     /// What its command changed, while anybody listens.
     pub(super) changes: RefCell<Vec<super::observe::Change>>,
+    /// What is to be recorded of its command.
+    pub(super) notes: Notes,
     /// What accesses leave in records.
     pub(super) clock: Cell<super::clock::Clock>,
     pub(super) random: Cell<u64>,
@@ -31,6 +34,9 @@ pub struct Local {
     routes: RefCell<Vec<Routed>>,
     place: Cell<usize>,
 }
+
+/// The timers of a worker, on their way to another.
+pub struct Timers(Wheel);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
@@ -61,6 +67,7 @@ impl Local {
             worker,
             wheel: RefCell::new(Wheel::new(now_ms)),
             changes: RefCell::default(),
+            notes: Notes::new(),
             clock: Cell::default(),
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(worker) | 1),
             evictor: RefCell::default(),
@@ -70,6 +77,19 @@ impl Local {
             routes: RefCell::default(),
             place: Cell::new(0),
         }
+    }
+
+    /// Goes on with these timers.
+    pub fn with_timers(self, timers: Option<Timers>) -> Self {
+        match timers {
+            Some(Timers(wheel)) => Local { wheel: RefCell::new(wheel), ..self },
+            None => self,
+        }
+    }
+
+    /// What is left of a worker that ends: its timers, which another is to keep.
+    pub fn into_timers(self) -> Timers {
+        Timers(self.wheel.into_inner())
     }
 
     /// Timers in this worker's wheel.
@@ -318,5 +338,6 @@ impl Drop for Held<'_> {
             }
             Hold::Global => gate.leave_global(),
         }
+        self.local.settle(&self.keyspace.journal);
     }
 }

@@ -410,7 +410,11 @@ impl<'a> Entry<'a> {
     fn unlink(&mut self) -> Option<Slot> {
         let removed = Place::Removed(self.map());
         match std::mem::replace(&mut self.place, removed) {
-            Place::Occupied(entry) => Some(entry.remove_entry().0),
+            Place::Occupied(entry) => {
+                // The lock goes with the slot.
+                self.store.stamp();
+                Some(entry.remove_entry().0)
+            }
             other => {
                 self.place = other;
                 None
@@ -475,6 +479,9 @@ impl<'a> Entry<'a> {
         if self.expired {
             self.note_expired();
             self.remove();
+        }
+        if !matches!(self.place, Place::Removed(_)) {
+            self.store.stamp();
         }
         self.settle_object();
         self.store.keyspace.count(self.store.local.worker, self.store.database, self.delta);

@@ -106,11 +106,22 @@ impl Store<'_> {
         self.update(key, |entry| {
             // A field lives, as a key does, until its very millisecond has passed.
             let Ok(Some(hash)) = entry.collection_mut::<Hash>() else { return };
-            let removed = hash.remove_due(self.now_ms.saturating_sub(1), FIELDS_AT_ONCE, |_| ());
+            let mut fields = Vec::new();
+            let records = self.keyspace.journal.is_on();
+            let removed = hash.remove_due(self.now_ms.saturating_sub(1), FIELDS_AT_ONCE, |field| {
+                if records {
+                    fields.push(field.name.to_vec());
+                }
+            });
             if removed == 0 {
                 return;
             }
             let vanishes = hash.vanishes();
+            if vanishes {
+                self.note_removal(key);
+            } else {
+                self.note_removal_of_fields(key, &fields);
+            }
             self.changed(key, Event::hash("hexpired"));
             if vanishes {
                 entry.remove();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, 
 
 use super::cut::Cut;
 use super::gate::Gate;
+use super::journal::Journal;
 use super::memory::Running;
 use super::observe::Interest;
 use super::slot::{KeyHasher, Map};
@@ -49,6 +50,8 @@ pub struct Keyspace {
     pub active_expire: AtomicBool,
     /// Who listens to changes of keys.
     pub(super) interest: Interest,
+    /// The order of changes, for the log.
+    pub journal: Journal,
     /// The snapshot that is being taken.
     pub(super) cut: Cut,
 }
@@ -117,6 +120,7 @@ impl Keyspace {
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
             interest: Interest::new(),
+            journal: Journal::new(shape.workers),
             cut: Cut::default(),
         }
     }
@@ -228,6 +232,12 @@ impl Keyspace {
     #[inline]
     pub(super) fn note_expired(&self, worker: usize) {
         bump(&self.dirty[worker].expired, 1);
+    }
+
+    /// Changes that one worker made since start.
+    #[inline]
+    pub fn changes_of(&self, worker: usize) -> u64 {
+        self.dirty[worker].changes.load(Ordering::Relaxed)
     }
 
     #[inline]

@@ -165,6 +165,10 @@ impl Store<'_> {
     /// collection whose last element went.
     #[inline]
     pub fn notify(&self, key: &[u8], event: Event) {
+        // What no command removed is recorded here; the compiler knows the event where this is called.
+        if event.class == Class::EXPIRED || event.class == Class::EVICTED {
+            self.note_removal(key);
+        }
         if self.keyspace.interest.any.load(Ordering::Relaxed) != 0 {
             self.record(key, event);
         }

@@ -24,6 +24,7 @@ impl Store<'_> {
             self.keyspace.interest.watches.touch_all(database, |key| store.exists(key));
         }
         let removed = databases.clone().map(|database| self.keyspace.totals(database).keys).sum();
+        self.stamp();
         let take = |index| self.keyspace.give_to_cut(index, self.keyspace.take_database(index)?);
         let maps = databases.filter_map(take).collect();
         Ok(Flushed { removed, maps })
@@ -37,6 +38,7 @@ impl Store<'_> {
         let concerns = |key: &[u8]| first.exists(key) || second.exists(key);
         self.keyspace.interest.watches.touch_all(a, concerns);
         self.keyspace.interest.watches.touch_all(b, concerns);
+        self.stamp();
         self.keyspace.swap_databases(a, b);
         Ok(())
     }
