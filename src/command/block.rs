@@ -209,11 +209,6 @@ pub fn end_wait(client: &mut Client, reply: &[u8], out: &mut Vec<u8>) {
     dispatch::mute(client, out, start);
 }
 
-/// The null of a list or stream that did not come.
-pub(super) fn null_array(reply: &mut Reply<'_>) {
-    reply.null_array();
-}
-
 /// The error of `CLIENT UNBLOCK … ERROR`.
 pub(super) fn unblocked(version: Version) -> Vec<u8> {
     let mut out = Vec::new();

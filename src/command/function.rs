@@ -12,7 +12,7 @@ const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
-    call("fcall", fcall).flags(RUNS).keys(WRITTEN).doc("Calls a function.", CALL_SYNTAX),
+    call("fcall", fcall).flags(RUNS.and(Flags::MAY_REPLICATE)).keys(WRITTEN).doc("Calls a function.", CALL_SYNTAX),
     call("fcall_ro", fcall_ro)
         .flags(RUNS.and(Flags::READONLY))
         .keys(READ)

@@ -302,7 +302,7 @@ mod tests {
         let id = "*10|$9|client|id|:2|*3|+noscript|+loading|+stale|:0|:0|:0|*2|+@slow|+@connection|*0|*0|*0";
         assert_eq!(rig.run("COMMAND INFO client|id"), format!("*1|{id}"));
         let client = rig.run("COMMAND INFO client");
-        assert!(client.starts_with("*1|*10|$6|client|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*16|*10|"), "{client}");
+        assert!(client.starts_with("*1|*10|$6|client|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*18|*10|"), "{client}");
         rig.run("HELLO 3");
         let get = rig.run("COMMAND INFO get");
         assert!(get.contains("|~2|+readonly|+fast|") && get.contains("|~1|%3|$5|flags|~2|+RO|+access|"), "{get}");
@@ -377,7 +377,7 @@ mod tests {
         rig.run("HELLO 3");
         let docs = rig.run("COMMAND DOCS client");
         assert!(
-            docs.starts_with("%1|$6|client|%5|") && docs.contains("|$11|subcommands|%16|$14|client|getname|%"),
+            docs.starts_with("%1|$6|client|%5|") && docs.contains("|$11|subcommands|%18|$14|client|caching|%"),
             "{docs}"
         );
         let reply = "$9|arguments|*1|%3|$4|name|$17|on-or-off-or-skip|$4|type|$5|oneof|$9|arguments|*3|%4|$4|name|$2|on|\

@@ -20,14 +20,18 @@ const TEXT_SYNTAX: &str = "script numkeys:integer [key ...] [arg ...]";
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
-    row("eval", -3, eval).flags(RUNS).keys(WRITTEN).since("2.6.0").doc("Runs a script.", TEXT_SYNTAX),
+    row("eval", -3, eval)
+        .flags(RUNS.and(Flags::MAY_REPLICATE))
+        .keys(WRITTEN)
+        .since("2.6.0")
+        .doc("Runs a script.", TEXT_SYNTAX),
     row("eval_ro", -3, eval_ro)
         .flags(RUNS.and(Flags::READONLY))
         .keys(READ)
         .since("7.0.0")
         .doc("Runs a script that changes nothing.", TEXT_SYNTAX),
     row("evalsha", -3, evalsha)
-        .flags(RUNS)
+        .flags(RUNS.and(Flags::MAY_REPLICATE))
         .keys(WRITTEN)
         .since("2.6.0")
         .doc("Runs a script that the server has, by its SHA-1.", SHA_SYNTAX),
@@ -69,7 +73,7 @@ const SCRIPT: &[Command] = &[
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
         .doc("Has the server keep a script, and returns its SHA-1.", "script"),
     sub("show", 3, show)
-        .flags(Flags::NOSCRIPT)
+        .flags(Flags::NOSCRIPT.and(Flags::STALE))
         .since("8.0.0")
         .doc("Returns the text of a script that the server has.", "sha1"),
 ];

@@ -44,7 +44,10 @@ fn errors_tell_where_they_are() {
         assert!(found.starts_with(reply), "{script}: {found}");
     }
     assert!(eval(&mut rig, "\n\nerror('here')", &[]).ends_with(", on @user_script:3."));
-    assert_eq!(eval(&mut rig, "return {pcall(redis.call, 'nosuch')}", &[]), "*1|$-1");
+    assert_eq!(
+        eval(&mut rig, "return {pcall(redis.call, 'nosuch')}", &[]),
+        "*2|$-1|$44|ERR Unknown Redis command called from script"
+    );
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn functions_are_loaded_called_listed_and_carried_over() {
 fn json_bits_and_packed_values() {
     let mut rig = Rig::new();
     for (script, reply) in [
-        ("return cjson.encode({1, {a = cjson.null}, 'x/y'})", "$23|[1,{\"a\":null},\"x\\/y\"]"),
+        ("return cjson.encode({1, {a = cjson.null}, 'x/y'})", "$21|[1,{\"a\":null},\"x\\/y\"]"),
         ("return cjson.decode('{\"a\":[1,2.5]}').a[2] * 2", ":5"),
         ("return bit.tohex(bit.bor(0xff00, 0x0f), 4)", "$4|ff0f"),
         ("return cmsgpack.unpack(cmsgpack.pack({1, {x = 'y'}}))[2].x", "$1|y"),
