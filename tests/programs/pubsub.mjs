@@ -51,7 +51,7 @@ await until(async () => (await publisher.pubsub("NUMPAT")) === 1, "the pattern")
 await round("second");
 
 await subscriber.unsubscribe("news");
-await subscriber.punsubscribe();
+await subscriber.punsubscribe("weather.*");
 assert.equal(await publisher.publish("news", "late"), 0);
 assert.deepEqual(await publisher.pubsub("CHANNELS"), ["sport"]);
 
