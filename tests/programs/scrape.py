@@ -13,7 +13,8 @@ client = redis.Redis(port=int(sys.argv[1]), decode_responses=True)
 raw = redis.Redis(port=int(sys.argv[1]))
 raw.response_callbacks.clear()
 
-# Something to see in each section.
+# Something to see in each section, and nothing that another program left.
+client.config_resetstat()
 for number in range(50):
     client.set(f"key:{number}", number, ex=1000 if number % 2 else None)
 client.get("key:1")

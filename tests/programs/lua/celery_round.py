@@ -1,4 +1,5 @@
 """Celery with Roster as broker and result backend: results, retries, a countdown, groups, and a worker process that dies in a task.
+Kombu takes a lock in Redis for what was not acknowledged, and frees it by Lua.
 
 Usage: celery_round.py PORT FOLDER
 """
