@@ -7,9 +7,11 @@ use std::hint::black_box;
 
 use nix::time::{ClockId, clock_gettime};
 use roster::value::hash::{Expiry, Hash};
+use roster::value::list::{Limit, List};
 use roster::value::scores::{LexBound, LexRange, Score, ScoreRange};
 use roster::value::set::{Set, SetLimits};
 use roster::value::sorted_set::SortedSet;
+use roster::value::stream::{NodeLimits, Stream, StreamId};
 use roster::value::{Full, Limits};
 
 #[global_allocator]
@@ -184,6 +186,37 @@ fn set(count: usize, random: &mut Random) -> Result<(), Full> {
     Ok(())
 }
 
+fn list(count: usize, random: &mut Random) {
+    let limit = Limit::default();
+    let mut list = List::new();
+    let push = time(count, |call| list.push_back([&name(call)[..]], limit));
+    let bytes = list.memory() as f64 / count as f64;
+    let places: Vec<_> = (0..CALLS).map(|_| random.below(count) as u64).collect();
+    let index = time(CALLS, |call| _ = black_box(list.get(places[call])));
+    let range = time(CALLS, |call| _ = black_box(list.iter_from(places[call]).take(10).count()));
+    let set = time(CALLS, |call| _ = black_box(list.set(places[call], &name(call), limit)));
+    let insert = time(CALLS, |call| list.insert(places[call], &name(call), limit));
+    let ends = CALLS.min(count / 2);
+    let pop = time(ends, |_| list.remove_front(1, limit));
+    row(count, &[push, index, range, set, insert, pop, bytes]);
+}
+
+fn stream(count: usize, random: &mut Random) {
+    let limits = NodeLimits::default();
+    let mut stream = Stream::new();
+    let add = time(count, |call| {
+        let id = StreamId::new(call as u64 + 1, 0);
+        _ = black_box(stream.add(id, [&b"field"[..], &name(call)].into_iter(), limits));
+    });
+    let bytes = stream.memory() as f64 / count as f64;
+    let ids: Vec<_> = (0..CALLS).map(|_| StreamId::new(random.below(count) as u64 + 1, 0)).collect();
+    let get = time(CALLS, |call| _ = black_box(stream.get(ids[call])));
+    let range = time(CALLS, |call| _ = black_box(stream.range(ids[call], StreamId::MAX).take(10).count()));
+    let back = time(CALLS, |call| _ = black_box(stream.range_back(StreamId::MIN, ids[call]).take(10).count()));
+    let delete = time(CALLS.min(count / 2), |call| _ = black_box(stream.delete(ids[call])));
+    row(count, &[add, get, range, back, delete, bytes]);
+}
+
 fn main() -> Result<(), Full> {
     let most = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(1 << 20);
     let counts =
@@ -197,5 +230,10 @@ fn main() -> Result<(), Full> {
     head("hash", &["insert", "longest", "get", "set", "random", "scan", "expire", "due", "bytes", "per time"]);
     counts().try_for_each(|count| hash(count, &mut random))?;
     head("set", &["insert", "contains", "miss", "random", "pop", "remove", "bytes"]);
-    counts().try_for_each(|count| set(count, &mut random))
+    counts().try_for_each(|count| set(count, &mut random))?;
+    head("list", &["push", "index", "range 10", "set", "insert", "pop", "bytes"]);
+    counts().for_each(|count| list(count, &mut random));
+    head("stream", &["add", "get", "range 10", "back 10", "delete", "bytes"]);
+    counts().for_each(|count| stream(count, &mut random));
+    Ok(())
 }

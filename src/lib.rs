@@ -5,6 +5,7 @@ pub mod config;
 pub mod host;
 pub mod persist;
 pub mod protocol;
+pub mod script;
 pub mod security;
 pub mod server;
 pub mod session;

@@ -10,6 +10,11 @@ use roster::{command, host, server, telemetry};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
+    if let Some(answer) = host::tool::answer(std::env::args_os()) {
+        let answer = answer.unwrap_or_else(|(error, status)| fail(status, &error));
+        print(&answer.output);
+        exit(answer.status);
+    }
     let invocation = config::parse(std::env::args_os()).unwrap_or_else(|error| fail(2, &error));
     match invocation.action {
         Action::Help(text) | Action::Version(text) => print(&text),

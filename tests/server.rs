@@ -10,6 +10,8 @@ mod atomic;
 mod connections;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/manager.rs"]
+mod manager;
 #[path = "server/process.rs"]
 mod process;
 #[path = "server/users.rs"]

@@ -14,8 +14,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["protocol", "value"]),
     ("security", &["protocol"]),
     ("persist", &["protocol", "value", "store"]),
+    ("script", &["protocol"]),
     ("session", &["protocol", "store", "telemetry", "security"]),
-    ("command", &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "session"]),
+    (
+        "command",
+        &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "script", "session"],
+    ),
     ("server", &["protocol", "config", "telemetry", "host", "store", "security", "persist", "session", "command"]),
 ];
 

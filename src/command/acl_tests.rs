@@ -254,3 +254,32 @@ fn the_default_user_guards_those_who_have_not_logged_in() {
     rig.client = rig.connect();
     rig.check(&[("PING", "-NOAUTH Authentication required."), ("RESET", "+RESET")]);
 }
+
+/// What SORT reads beside its key derives from values, so only those may have it read who may read every key.
+#[test]
+fn sort_reads_derived_keys_for_those_who_may_read_all() {
+    const BY: &str = "-ERR BY option of SORT denied due to insufficient ACL permissions.";
+    const GET: &str = "-ERR GET option of SORT denied due to insufficient ACL permissions.";
+    let sorted = "*2|$1|1|$1|2";
+    for (rules, by, get) in [
+        ("~*", sorted, sorted),
+        ("%R~*", sorted, sorted),
+        ("~l (~* +sort)", sorted, sorted),
+        ("~l (~* +get)", BY, GET),
+        ("~l %W~*", BY, GET),
+        ("~l ~w*", BY, GET),
+    ] {
+        let mut rig = with_alice(&format!("+@all {rules}"));
+        rig.run("RPUSH l 2 1");
+        as_alice(
+            &mut rig,
+            &[
+                ("SORT l BY w*", by),
+                ("SORT l BY w* FOO", if by == BY { BY } else { "-ERR syntax error" }),
+                ("SORT l FOO BY w*", "-ERR syntax error"),
+                ("SORT l BY nosort", "*2|$1|2|$1|1"),
+                ("SORT l GET #", get),
+            ],
+        );
+    }
+}

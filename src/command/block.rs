@@ -28,7 +28,7 @@ impl Context<'_> {
     /// reply is that of a wait in vain.
     pub(super) fn block(&mut self, block: Block<'_>, on_timeout: impl Fn(&mut Reply<'_>)) -> Result<(), Error> {
         match self.client.mode {
-            Mode::Transaction => {
+            Mode::Transaction | Mode::Script => {
                 on_timeout(&mut self.reply);
                 return Ok(());
             }
@@ -121,6 +121,14 @@ pub(super) fn serve(worker: &Worker, database: usize, key: &[u8]) {
         if !again {
             return;
         }
+    }
+}
+
+/// Has those served that wait for any key of a database, because all of its keys have gone or others came in their place.
+pub(super) fn serve_database_later(worker: &Worker, database: usize) {
+    if !worker.node.waiters.is_empty() {
+        let keys = worker.node.waiters.keys_of(database).into_iter();
+        worker.unserved.borrow_mut().extend(keys.map(|key| (database, key)));
     }
 }
 

@@ -67,6 +67,7 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn resetstat(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.node.stats.reset();
     cx.node.keyspace.reset_stats();
+    cx.node.budget.reset();
     cx.reply.ok();
     Ok(())
 }

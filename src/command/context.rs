@@ -1,13 +1,15 @@
 //! What a command sees: its client, its reply, the store, and the server that it is part of.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
 use crate::config::{self, Settings};
+use crate::persist::saves::Saves;
 use crate::protocol::Reply;
+use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store};
@@ -29,14 +31,20 @@ pub struct Node {
     notifies: AtomicBool,
     /// The clients that wait for keys.
     pub waiters: Waiters,
+    /// The scripts.
+    pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
+    /// What `maxmemory` is compared with, beside the keys.
+    pub budget: super::limit::Budget,
     /// When the server started.
     pub started: Instant,
     /// 40 hexadecimal digits that name this run of the process.
     pub run_id: String,
     /// Facts that the runtime fills in when it has started.
     pub facts: Facts,
+    /// The snapshots.
+    pub saves: Arc<Saves>,
     /// What `SHUTDOWN` or a signal asked for.
     pub shutdown: Shutdown,
 }
@@ -54,10 +62,16 @@ pub struct Facts {
     pub executable: String,
 }
 
+/// What is done when a snapshot was saved, or was not.
+type Then = Box<dyn FnOnce(bool) + Send>;
+
 /// A request to end the server, and who is to be woken for it.
 #[derive(Default)]
 pub struct Shutdown {
     state: AtomicU8,
+    /// Whether what changes until the end is to be saved.
+    saves: AtomicBool,
+    order: parking_lot::Mutex<Option<Then>>,
     wake: parking_lot::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -66,6 +80,26 @@ impl Shutdown {
     pub fn request(&self) {
         self.state.store(1, Ordering::SeqCst);
         self.wake.lock().iter().for_each(|wake| wake());
+    }
+
+    /// Has what is not saved at the end saved then.
+    pub fn save_at_end(&self) {
+        self.saves.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what is not saved at the end is to be.
+    pub fn saves_at_end(&self) -> bool {
+        self.saves.load(Ordering::SeqCst)
+    }
+
+    /// Has a worker save a snapshot of everything up to then, and tell `then` whether it was saved.
+    pub fn order_save(&self, then: impl FnOnce(bool) + Send + 'static) {
+        *self.order.lock() = Some(Box::new(then));
+    }
+
+    /// What was ordered.
+    pub(super) fn take_order(&self) -> Option<Then> {
+        self.order.lock().take()
     }
 
     /// Whether the end was asked for.
@@ -97,10 +131,13 @@ impl Node {
             channels: Channels::default(),
             notifies: AtomicBool::new(false),
             waiters: Waiters::default(),
+            scripts: Shared::new(workers),
             stats: Stats::new(workers),
+            budget: super::limit::Budget::default(),
             started: Instant::now(),
             run_id: random_hex(40),
             facts,
+            saves: Arc::default(),
             shutdown: Shutdown::default(),
         };
         let used = super::memory::Usage::read().used();
@@ -120,7 +157,7 @@ impl Node {
     /// Takes the samples of which `INFO` shows rates and peaks. To be called at least ten times a second, by one worker.
     pub fn sample(&self, now_ms: u64) {
         if self.stats.sample(now_ms) {
-            self.stats.memory.peak.fetch_max(super::memory::Usage::read().used(), Ordering::Relaxed);
+            self.measure(now_ms);
         }
     }
 }
@@ -155,6 +192,8 @@ pub struct Worker {
     random: Cell<u64>,
     /// Keys that clients wait for and that could not be served yet, because another worker owned them.
     pub(super) unserved: RefCell<Vec<(usize, Box<[u8]>)>>,
+    /// What runs its scripts, from the first one on.
+    vm: OnceCell<Vm>,
 }
 
 impl Worker {
@@ -162,15 +201,36 @@ impl Worker {
     pub fn new(node: &'static Node, number: usize) -> Self {
         use std::hash::BuildHasher;
         let now_ms = unix_ms();
+        let (generation, settings) = (node.config.generation(), node.config.current());
+        let local = Local::new(number, now_ms);
+        local.set_clock(super::limit::clock(&settings));
         Worker {
             node,
-            local: Local::new(number, now_ms),
-            generation: node.config.generation(),
-            settings: node.config.current(),
+            local,
+            generation,
+            settings,
             now_ms,
             random: Cell::new(foldhash::quality::RandomState::default().hash_one(number) | 1),
             unserved: RefCell::default(),
+            vm: OnceCell::new(),
         }
+    }
+
+    /// What runs its scripts.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(super) fn vm(&self) -> Result<&Vm, Error> {
+        let limit = usize::try_from(self.settings.script_memory_limit).unwrap_or(usize::MAX);
+        if let Some(vm) = self.vm.get() {
+            vm.limit_memory(limit);
+            return Ok(vm);
+        }
+        let vm = Vm::new(&self.node.scripts, self.number(), limit, super::identity::REDIS_VERSION);
+        let vm = vm.map_err(|error| Error::new(format!("scripts cannot run: {error}")))?;
+        let node = self.node;
+        node.shutdown.on_request(|| node.scripts.watches.end_all());
+        Ok(self.vm.get_or_init(|| vm))
     }
 
     /// Its number.
@@ -192,6 +252,7 @@ impl Worker {
         if generation != self.generation {
             self.generation = generation;
             self.settings = self.node.config.current();
+            self.local.set_clock(super::limit::clock(&self.settings));
             self.node.listen_for(&self.settings);
         }
     }

@@ -1,5 +1,6 @@
 //! Whole databases.
 
+use super::block;
 use super::{Categories, Command, Context, Error, Flags, Group};
 use crate::protocol::{Args, number};
 use crate::store::Flushed;
@@ -47,6 +48,7 @@ fn dbsize(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 fn flushdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let lazily = is_lazy(cx, args)?;
     let flushed = cx.store.flush()?;
+    block::serve_database_later(cx.worker, cx.store.database);
     finish_flush(cx, flushed, lazily);
     Ok(())
 }
@@ -54,6 +56,7 @@ fn flushdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn flushall(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let lazily = is_lazy(cx, args)?;
     let flushed = cx.store.flush_all()?;
+    (0..cx.store.keyspace().databases()).for_each(|database| block::serve_database_later(cx.worker, database));
     finish_flush(cx, flushed, lazily);
     Ok(())
 }
@@ -90,6 +93,7 @@ fn swapdb(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let check = |index: i32| usize::try_from(index).ok().filter(|&index| index < databases).ok_or(Error::DB_RANGE);
     let (a, b) = (check(a)?, check(b)?);
     cx.store.swap(a, b)?;
+    [a, b].into_iter().for_each(|database| block::serve_database_later(cx.worker, database));
     cx.store.count_changes(1);
     cx.reply.ok();
     Ok(())
@@ -118,6 +122,34 @@ mod tests {
         rig.client.select(0);
         rig.check(&[("DBSIZE", ":0"), ("SET a 2", "+OK"), ("FLUSHALL SYNC", "+OK"), ("KEYS *", "*0")]);
         assert_eq!(rig.worker.node.keyspace.totals_of_all(), Default::default());
+    }
+
+    #[test]
+    fn those_that_wait_hear_that_a_database_changed_as_a_whole() {
+        let mut rig = Rig::new();
+        rig.check(&[
+            ("XGROUP CREATE s g $ MKSTREAM", "+OK"),
+            ("SELECT 1", "+OK"),
+            ("RPUSH l a", ":1"),
+            ("SELECT 0", "+OK"),
+        ]);
+        let waiting = |rig: &mut Rig, request: &str| {
+            let mut waiting = rig.connect();
+            std::mem::swap(&mut rig.client, &mut waiting);
+            assert_eq!(rig.run(request), "", "{request}");
+            std::mem::swap(&mut rig.client, &mut waiting);
+            waiting.waiter.expect("it waits")
+        };
+        let (reader, taker) =
+            (waiting(&mut rig, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >"), waiting(&mut rig, "BLPOP l 0"));
+        assert!(rig.run("INFO clients").contains("total_blocking_keys_on_nokey:1"));
+        rig.run("FLUSHDB");
+        crate::command::serve_later(&rig.worker);
+        assert!(String::from_utf8_lossy(&reader.take_reply()).starts_with("-NOGROUP"));
+        rig.run("SWAPDB 0 1");
+        crate::command::serve_later(&rig.worker);
+        assert_eq!(taker.take_reply(), b"*2\r\n$1\r\nl\r\n$1\r\na\r\n");
+        assert_eq!(rig.worker.node.waiters.len(), 0);
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::config::caller;
+use super::digest::Digest;
 use super::{Command, Context, Error, Flags, Group};
+use crate::config::Settings;
 use crate::protocol::{Args, number};
 use crate::store::{Object, Value};
+use crate::value::list::List;
 
 /// The longest `DEBUG SLEEP`, in seconds: a server that sleeps longer cannot be told from a broken one.
 const LONGEST_SLEEP: f64 = 3600.0;
@@ -21,6 +24,10 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("debug", -2, debug)
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST",
+    "    Return a digest of all keys with their values, equal on servers that hold the same.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Return digests of the values of keys.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -48,6 +55,8 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             HELP.iter().for_each(|line| cx.reply.simple(line));
             return Ok(());
         }
+        (b"digest", 2) => return digest(cx),
+        (b"digest-value", 2..) => return digest_values(cx, args),
         (b"object", 3..) => return object(cx, args.get(2)),
         (b"set-active-expire", 3) => {
             let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
@@ -85,11 +94,52 @@ fn match_pattern(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Alone, because a digest of keys at different moments is none.
+fn digest(cx: &mut Context<'_>) -> Result<(), Error> {
+    let (node, worker, now_ms) = (cx.node, cx.worker, cx.now_ms());
+    let _held = node.keyspace.enter_all(&worker.local)?;
+    let mut digest = Digest::default();
+    for database in 0..cx.settings().databases as usize {
+        cx.store.select(database).for_each(|record| {
+            if !record.is_expired(now_ms) {
+                digest.add_key(database, record);
+            }
+            true
+        })?;
+    }
+    cx.reply.simple(&digest.hex());
+    Ok(())
+}
+
+fn digest_values(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (node, worker) = (cx.node, cx.worker);
+    let _held = node.keyspace.enter_keys(&worker.local, args.skip(2).iter())?;
+    cx.reply.array(args.len() - 2);
+    for key in args.skip(2) {
+        let digest = cx.store.peek(key, |record| record.map(Digest::of_value)).unwrap_or_default();
+        cx.reply.simple(&digest.hex());
+    }
+    Ok(())
+}
+
+/// What Redis tells besides of a large list.
+fn chunks(list: &List, settings: &Settings) -> String {
+    let (nodes, entries) = list.chunks().fold((0, 0), |(nodes, entries), (_, len)| (nodes + 1, entries + len));
+    let average = entries as f64 / f64::from(nodes.max(1));
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+        settings.list_max_listpack_size,
+        u8::from(settings.list_compress_depth != 0),
+        list.memory(),
+    )
+}
+
 /// A line in Redis's form, which its test suite parses.
 fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
     let (node, worker) = (cx.node, cx.worker);
     let _held = node.keyspace.enter_key(&worker.local, key)?;
     let now = cx.now_ms() / 1000;
+    let settings = &worker.settings;
     let line = cx.store.peek(key, |record| {
         let record = record?;
         let (encoding, length) = match record.value() {
@@ -98,11 +148,15 @@ fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
             Value::Boxed(Object::String(string)) => ("raw", string.len()),
             Value::Boxed(object) => (object.encoding(), object.memory()),
         };
+        let list = match record.value() {
+            Value::Boxed(Object::List(list)) if list.encoding() == "quicklist" => chunks(list, settings),
+            _ => String::new(),
+        };
         let (clock, at) = (record.access(), record.key().as_ptr());
         let idle = now.saturating_sub(clock.into());
         Some(format!(
             "Value at:{at:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} \
-             lru_seconds_idle:{idle}"
+             lru_seconds_idle:{idle}{list}"
         ))
     });
     cx.reply.simple(&line.ok_or(Error::NO_KEY)?);

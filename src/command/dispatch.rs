@@ -35,6 +35,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => perform(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
+            transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
             enqueue(worker, transaction, args, Reply::new(out, client.version))
         }
         (Some(_), Ok(handle)) => perform(worker, client, handle, args, out),
@@ -51,7 +52,10 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         match error {
-            Error::Busy => return Outcome::Busy,
+            Error::Busy => match super::script::busy_error(worker) {
+                Some(error) => report(worker, client.version, &error, out),
+                None => return Outcome::Busy,
+            },
             Error::Waits => outcome = Outcome::Waits,
             error => report(worker, client.version, &error, out),
         }
@@ -99,7 +103,10 @@ pub(super) fn perform(
 ) -> Result<(), Error> {
     let command = handle.command();
     let _held = enter(worker, command, args)?;
-    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    let mut store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    if client.no_touch && command.name != "touch" {
+        store = store.without_touch();
+    }
     client.info.last_command.store(handle.index() as u32 + 1, std::sync::atomic::Ordering::Relaxed);
     let reply = Reply::new(out, client.version);
     (command.run)(&mut Context { node: worker.node, worker, client, reply, store, command: handle }, args)
@@ -143,13 +150,25 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    if worker.settings.maxmemory != 0 {
+        check_memory(worker, client, command)?;
+    }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
+    }
+    if super::save::is_refused(worker, command) {
+        return Err(Error::MISCONF);
     }
     if client.version == Version::Resp2 && client.subscriptions.is_any() && !suits_subscriber(command) {
         return Err(subscribed(handle));
     }
     Ok(())
+}
+
+/// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
+fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
+    let queues = client.transaction.is_some() && !command.immediate;
+    if queues || command.flags.contains(Flags::DENYOOM) { super::limit::make_room(worker) } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.
@@ -170,12 +189,11 @@ fn subscribed(handle: Handle) -> Error {
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
 #[inline]
 fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
-    let keyspace = &worker.node.keyspace;
     match command.keys {
         [] => Ok(None),
         [one] if !command.exclusive => match (one.begin, one.find) {
             (Begin::Index(index), Find::Range { last: 0, .. }) => {
-                Ok(Some(keyspace.enter_key(&worker.local, args.get(index))?))
+                Ok(Some(enter_one(worker, command, args.get(index))?))
             }
             _ => enter_many(worker, command, args),
         },
@@ -183,10 +201,29 @@ fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Op
     }
 }
 
+/// Enters the shard of one key beside others.
+#[inline]
+fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result<Held<'a>, Error> {
+    let keyspace = &worker.node.keyspace;
+    let only_reads = command.flags.contains(Flags::READONLY) && !command.flags.contains(Flags::MAY_REPLICATE);
+    Ok(if only_reads {
+        keyspace.enter_key_to_read(&worker.local, key)
+    } else {
+        keyspace.enter_key(&worker.local, key)
+    }?)
+}
+
 fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     let keyspace = &worker.node.keyspace;
+    if command.enters_itself {
+        return Ok(None);
+    }
     if goes_everywhere(command, args) {
         return Ok(Some(keyspace.enter_all(&worker.local)?));
+    }
+    // An entry that covers this one, such as a transaction's, has entered its keys already.
+    if worker.local.is_inside() {
+        return Ok(None);
     }
     let mut keys = 0;
     let mut first = 0;
@@ -196,11 +233,10 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
     });
     match keys {
         0 => Ok(None),
-        1 if !command.exclusive => Ok(Some(keyspace.enter_key(&worker.local, args.get(first))?)),
+        1 if !command.exclusive => Ok(Some(enter_one(worker, command, args.get(first))?)),
         _ => {
-            let mut indices = Vec::with_capacity(keys);
-            let _ = each_key(command, args, |index| indices.push(index));
-            Ok(Some(keyspace.enter_keys(&worker.local, indices.into_iter().map(|index| args.get(index)))?))
+            let _ = each_key(command, args, |index| keyspace.name(&worker.local, args.get(index)));
+            Ok(Some(keyspace.enter_named(&worker.local)?))
         }
     }
 }
@@ -208,7 +244,7 @@ fn enter_many<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Resu
 /// Whether a call may go to keys that its arguments do not name, so that it has to enter the whole keyspace. What runs
 /// several commands in one entry has to ask it for each of them.
 pub fn goes_everywhere(command: &Command, args: Args<'_>) -> bool {
-    command.keys.iter().any(|spec| spec.is_everywhere(args))
+    command.enters_itself || command.keys.iter().any(|spec| spec.is_everywhere(args))
 }
 
 /// Gives the index of every key to `visit`; `Break` where the arguments do not fit the specification, which the command

@@ -56,8 +56,8 @@ fn dump(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 struct Options {
     replace: bool,
     absolute: bool,
-    idle: Option<i64>,
-    frequency: Option<i64>,
+    idle: Option<u64>,
+    frequency: Option<u8>,
 }
 
 fn options(args: Args<'_>) -> Result<Options, Error> {
@@ -72,17 +72,13 @@ fn options(args: Args<'_>) -> Result<Options, Error> {
             options.absolute = true;
         } else if let (b"idletime", None, Some(number)) = (&*option.to_ascii_lowercase(), options.frequency, number) {
             let idle = number::parse_i64(number).ok_or(Error::NOT_INTEGER)?;
-            if idle < 0 {
-                return Err(Error::new("Invalid IDLETIME value, must be >= 0"));
-            }
+            let idle = u64::try_from(idle).map_err(|_| Error::new("Invalid IDLETIME value, must be >= 0"))?;
             options.idle = Some(idle);
             index += 1;
         } else if let (b"freq", None, Some(number)) = (&*option.to_ascii_lowercase(), options.idle, number) {
             let frequency = number::parse_i64(number).ok_or(Error::NOT_INTEGER)?;
-            if !(0..=255).contains(&frequency) {
-                return Err(Error::new("Invalid FREQ value, must be >= 0 and <= 255"));
-            }
-            options.frequency = Some(frequency);
+            let wrong = |_| Error::new("Invalid FREQ value, must be >= 0 and <= 255");
+            options.frequency = Some(u8::try_from(frequency).map_err(wrong)?);
             index += 1;
         } else {
             return Err(Error::SYNTAX);
@@ -118,9 +114,8 @@ fn restore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     store.update(key, |entry| {
         entry.set_parcel(Parcel { value, expiry });
-        if let (Some(idle), Some(record)) = (options.idle, entry.record()) {
-            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-            record.set_access(((now / 1000) as u32).saturating_sub(idle));
+        if let Some(record) = entry.record() {
+            store.set_history(record, options.idle, options.frequency);
         }
         store.changed(key, Event::generic("restore"));
     });
@@ -129,7 +124,7 @@ fn restore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// The forms of values that the settings ask for.
-fn bounds(settings: &Settings) -> Bounds {
+pub(super) fn bounds(settings: &Settings) -> Bounds {
     let limits = |entries: u64, value: u64| Limits { entries: size(entries), value: size(value) };
     Bounds {
         string: settings.proto_max_bulk_len,

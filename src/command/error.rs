@@ -26,6 +26,11 @@ macro_rules! texts {
 }
 
 texts! {
+    /// A command that needs memory beyond `maxmemory`.
+    OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+    /// The same, of a whole transaction.
+    EXEC_OUT_OF_MEMORY =
+        "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
     /// Options that do not fit.
     SYNTAX = "ERR syntax error";
     /// A value of another type.
@@ -113,6 +118,26 @@ texts! {
     INDEX_RANGE = "ERR index out of range";
     /// SELECT and its kin.
     DB_RANGE = "ERR DB index is out of range";
+    /// EVALSHA of what is not there.
+    NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
+    /// SCRIPT KILL and FUNCTION KILL with nothing to end.
+    NOT_BUSY = "NOTBUSY No scripts in execution right now.";
+    /// SCRIPT KILL of a script that has written.
+    UNKILLABLE = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
+    /// A script has been running for long.
+    SCRIPT_BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+    /// A function has been running for long.
+    FUNCTION_BUSY = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+    /// A script with more keys than arguments.
+    TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
+    /// A script with fewer than no keys.
+    NEGATIVE_KEYS = "ERR Number of keys can't be negative";
+    /// FCALL with a number of keys that is none.
+    BAD_KEY_COUNT = "ERR Bad number of keys provided";
+    /// FCALL of what is not there.
+    NO_FUNCTION = "ERR Function not found";
+    /// EVAL_RO and its kin with a script that says that it writes.
+    SCRIPT_WRITES = "ERR Can not execute a script with write flag using *_ro command.";
     /// No such key.
     NO_KEY = "ERR no such key";
     /// RESTORE of a key that is there.
@@ -148,6 +173,8 @@ texts! {
     /// A wait beyond the end of time.
     TIMEOUT_RANGE = "ERR timeout is out of range";
     /// A command before authentication.
+    MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    /// A command before AUTH.
     NO_AUTH = "NOAUTH Authentication required.";
     /// AUTH with a wrong password.
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";

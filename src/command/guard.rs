@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::client::describe;
 use super::keyspec::{Access, Channels};
 use super::table::{self, Handle};
-use super::{Categories, Command, Error, Flags, Node, Worker};
+use super::{Categories, Command, Context, Error, Flags, Node, Worker};
 use crate::config::Settings;
 use crate::protocol::Args;
 use crate::security::acl::{Acl, Call, Catalogue, Denial, Entry, Event, Needs, Origin, Reason, User};
@@ -135,6 +135,17 @@ pub(super) fn check(worker: &Worker, client: &mut Client, handle: Handle, args: 
     user.check(&Request { handle, args }).map_err(|denial| refuse(worker, client, handle, args, denial))
 }
 
+/// Whether the client's user may run a request, without noting it if not.
+pub(super) fn allows(client: &Client, handle: Handle, args: Args<'_>) -> bool {
+    let user = client.login.user();
+    user.is_unrestricted() || user.check(&Request { handle, args }).is_ok()
+}
+
+/// Whether the client's user may have this command read keys that its arguments do not name.
+pub(super) fn reads_all_keys(cx: &Context<'_>, args: Args<'_>) -> bool {
+    cx.client.login.user().reads_all_keys(&Request { handle: cx.command, args })
+}
+
 #[cold]
 fn refuse(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>, denial: Denial) -> Error {
     let object = match denial.reason {
@@ -185,6 +196,7 @@ fn note(worker: &Worker, client: &Client, reason: Reason, object: &[u8], user: &
     describe(&client.info, worker.now_ms, client.close_after_reply, &mut line);
     let origin = match client.mode {
         Mode::Transaction => Origin::Multi,
+        Mode::Script => Origin::Script,
         Mode::Direct | Mode::Serving => Origin::Toplevel,
     };
     let event = Event { reason, origin, object, user, client: line.trim_end(), now_ms: worker.now_ms };

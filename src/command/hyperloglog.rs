@@ -160,7 +160,8 @@ fn count_one(cx: &mut Context<'_>, key: &[u8]) -> Result<u64, Error> {
         })
     })?;
     if is_new {
-        cx.store.count_changes(1);
+        // A transaction that watches the key saw other bytes.
+        cx.store.changed(key, Event::silent("pfcount"));
     }
     Ok(count)
 }
@@ -388,7 +389,7 @@ mod tests {
         for (request, events) in [
             ("PFADD h a", "pfadd h"),
             ("PFADD h a", ""),
-            ("PFCOUNT h", ""),
+            ("PFCOUNT h", "pfcount h"),
             ("PFMERGE i h", "pfadd i"),
             ("EXPIRE h 10", "-"),
             ("PFADD h b", "pfadd h"),
@@ -399,5 +400,13 @@ mod tests {
         }
         rig.pass(11_000);
         rig.check(&[("EXISTS h", ":0"), ("EXISTS i", ":1")]);
+    }
+
+    /// As in Redis, the estimate that is kept in the value is a change to whoever watches the key.
+    #[test]
+    fn a_new_estimate_is_a_change() {
+        let mut rig = Rig::new();
+        rig.check(&[("PFADD h a", ":1"), ("WATCH h", "+OK"), ("PFCOUNT h", ":1"), ("MULTI", "+OK"), ("EXEC", "*-1")]);
+        rig.check(&[("WATCH h", "+OK"), ("PFCOUNT h", ":1"), ("MULTI", "+OK"), ("EXEC", "*0")]);
     }
 }

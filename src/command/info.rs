@@ -45,9 +45,13 @@ mod tests {
     fn sections_are_those_asked_for_in_the_order_of_redis() {
         let mut rig = Rig::new();
         let default = "Server Clients Memory Persistence Stats Replication CPU Modules Errorstats Cluster Keyspace";
-        for request in ["INFO", "INFO default", "INFO all", "INFO everything", "INFO DEFAULT nosuch"] {
+        for request in ["INFO", "INFO default", "INFO DEFAULT nosuch"] {
             assert_eq!(titles(&rig.run(request)), default, "{request}");
         }
+        for request in ["INFO all", "INFO everything"] {
+            assert_eq!(titles(&rig.run(request)), format!("{default} Tuning"), "{request}");
+        }
+        assert!(rig.run("INFO tuning").contains("|tuning_profile:generic|tuning_passed:"));
         assert_eq!(titles(&rig.run("INFO keyspace CPU")), "CPU Keyspace");
         assert_eq!(rig.run("INFO nosuch"), "$0");
         rig.run("HELLO 3");

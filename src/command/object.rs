@@ -55,19 +55,23 @@ fn encoding(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn freq(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    inspect(cx, args, |_, _| {
-        Err(Error::new(
+    inspect(cx, args, |cx, record| {
+        let frequency = cx.store.frequency(record).ok_or(Error::new(
             "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
              between policies at runtime LRU and LFU data will take some time to adjust.",
-        ))
+        ))?;
+        cx.reply.count(frequency.into());
+        Ok(())
     })
 }
 
 fn idletime(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     inspect(cx, args, |cx, record| {
-        // The clock wraps after 136 years; a step of the clock backwards counts as no time at all.
-        let now = (cx.now_ms() / 1000) as u32;
-        cx.reply.count(now.saturating_sub(record.access()) as usize);
+        let idle = cx.store.idle_seconds(record).ok_or(Error::new(
+            "An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+             policies at runtime LRU and LFU data will take some time to adjust.",
+        ))?;
+        cx.reply.count(idle as usize);
         Ok(())
     })
 }

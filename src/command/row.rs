@@ -48,6 +48,8 @@ pub struct Command {
     pub internal: bool,
     /// Whether the shards of its keys are entered alone even for a single key: it goes to the key more than once.
     pub exclusive: bool,
+    /// Whether it enters by itself what it needs: that shows only once it runs.
+    pub enters_itself: bool,
     /// Whether it runs at once even between `MULTI` and `EXEC`.
     pub immediate: bool,
     /// The function.
@@ -75,6 +77,7 @@ impl Command {
             subcommands: &[],
             internal: false,
             exclusive: false,
+            enters_itself: false,
             immediate: false,
             run,
         }
@@ -100,6 +103,12 @@ impl Command {
     }
     /// Has the shards of its keys entered alone even for a single key.
     pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+    /// Has it enter by itself what it needs.
+    pub const fn enters_itself(mut self) -> Self {
+        self.enters_itself = true;
         self.exclusive = true;
         self
     }

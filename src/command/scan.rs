@@ -50,9 +50,13 @@ fn scan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (store, now_ms) = (cx.store, cx.now_ms());
     let mark = cx.reply.begin();
     let mut found = 0;
+    let mut expired = Expired::default();
     let next = match Cursor::from_wire(cursor, store.keyspace()) {
         Some(cursor) => store.scan(cursor, options.count, |record| {
-            if !record.is_expired(now_ms) && admits(&options, record) {
+            if !admits(&options, record) {
+            } else if record.is_expired(now_ms) {
+                expired.keep(record.key());
+            } else {
                 cx.reply.bulk(record.key());
                 found += 1;
             }
@@ -61,7 +65,32 @@ fn scan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         None => Cursor::START,
     };
     end_page(&mut cx.reply, mark, next.to_wire(), found);
+    expired.remove(cx);
     Ok(())
+}
+
+/// Keys past their time that a scan met: it removes them, as in Redis, once it is out of their shard.
+#[derive(Default)]
+struct Expired(Vec<Box<[u8]>>);
+
+impl Expired {
+    /// Keys that one call removes at most. The rest waits for the next look.
+    const MOST: usize = 1000;
+
+    fn keep(&mut self, key: &[u8]) {
+        if self.0.len() < Expired::MOST {
+            self.0.push(key.into());
+        }
+    }
+
+    fn remove(self, cx: &Context<'_>) {
+        for key in self.0 {
+            // Where another worker is in the way, it is removed later.
+            if let Ok(_held) = cx.node.keyspace.enter_key(&cx.worker.local, &key) {
+                cx.store.exists(&key);
+            }
+        }
+    }
 }
 
 fn admits(options: &ScanOptions<'_>, record: Record<'_>) -> bool {
@@ -148,6 +177,16 @@ mod tests {
         rig.check(&[("PEXPIRE key:7 1", ":1")]);
         rig.pass(2);
         assert_eq!(scan_all(&mut rig, "").len(), 500);
+    }
+
+    #[test]
+    fn keys_past_their_time_go_when_a_scan_meets_them() {
+        let mut rig = Rig::new();
+        rig.check(&[("SET a 1 PX 1", "+OK"), ("SADD b 1", ":1"), ("PEXPIRE b 1", ":1"), ("SET c 1", "+OK")]);
+        rig.pass(2);
+        rig.check(&[("DBSIZE", ":3"), ("SCAN 0 TYPE string", "*2|$1|0|*1|$1|c"), ("DBSIZE", ":2")]);
+        rig.check(&[("SCAN 0 MATCH c", "*2|$1|0|*1|$1|c"), ("DBSIZE", ":2")]);
+        rig.check(&[("SCAN 0", "*2|$1|0|*1|$1|c"), ("DBSIZE", ":1")]);
     }
 
     #[test]

@@ -10,8 +10,10 @@ pub(super) enum Over {
     Keys,
     /// `HSCAN`: fields, whose values may be left out.
     Hash,
-    /// `SSCAN` and `ZSCAN`.
-    Elements,
+    /// `SSCAN`.
+    Set,
+    /// `ZSCAN`: members, whose scores may be left out.
+    SortedSet,
 }
 
 /// The options of a scan.
@@ -23,7 +25,7 @@ pub(super) struct ScanOptions<'a> {
     pub(super) pattern: Option<&'a [u8]>,
     /// `TYPE`: of which type.
     pub(super) kind: Option<&'a [u8]>,
-    /// False with `NOVALUES`.
+    /// False with `NOVALUES` or `NOSCORES`.
     pub(super) values: bool,
 }
 
@@ -34,9 +36,15 @@ impl<'a> ScanOptions<'a> {
         let mut index = 0;
         while let Some(option) = args.nth(index) {
             index += 1;
-            if option.eq_ignore_ascii_case(b"novalues") {
-                if over != Over::Hash {
-                    return Err(Error::new("NOVALUES option can only be used in HSCAN"));
+            let names_only = [
+                (&b"novalues"[..], Over::Hash, "NOVALUES option can only be used in HSCAN"),
+                (b"noscores", Over::SortedSet, "NOSCORES option can only be used in ZSCAN"),
+            ];
+            if let Some((_, rightly, refusal)) =
+                names_only.into_iter().find(|(word, ..)| option.eq_ignore_ascii_case(word))
+            {
+                if over != rightly {
+                    return Err(Error::new(refusal));
                 }
                 options.values = false;
                 continue;
@@ -162,14 +170,16 @@ mod tests {
     #[test]
     fn options_depend_on_what_is_gone_over() {
         let fails = |text: &str| Err(text.to_string());
-        assert_eq!(parse("", Over::Elements), Ok("10 - - true".into()));
-        assert_eq!(parse("match a* count 3 MATCH b*", Over::Elements), Ok("3 b* - true".into()));
-        assert_eq!(parse("MATCH a* MATCH *", Over::Elements), Ok("10 - - true".into()));
+        assert_eq!(parse("", Over::Set), Ok("10 - - true".into()));
+        assert_eq!(parse("match a* count 3 MATCH b*", Over::Set), Ok("3 b* - true".into()));
+        assert_eq!(parse("MATCH a* MATCH *", Over::Set), Ok("10 - - true".into()));
         assert_eq!(parse("NOVALUES count 1", Over::Hash), Ok("1 - - false".into()));
         assert_eq!(parse("type list", Over::Keys), Ok("10 - list true".into()));
         assert_eq!(parse("type list", Over::Hash), fails("ERR syntax error"));
-        assert_eq!(parse("novalues", Over::Elements), fails("ERR NOVALUES option can only be used in HSCAN"));
+        assert_eq!(parse("novalues", Over::Set), fails("ERR NOVALUES option can only be used in HSCAN"));
         assert_eq!(parse("novalues", Over::Keys), fails("ERR NOVALUES option can only be used in HSCAN"));
+        assert_eq!(parse("NoScores", Over::SortedSet), Ok("10 - - false".into()));
+        assert_eq!(parse("noscores", Over::Hash), fails("ERR NOSCORES option can only be used in ZSCAN"));
         assert_eq!(parse("count", Over::Hash), fails("ERR syntax error"));
         assert_eq!(parse("count 0", Over::Hash), fails("ERR syntax error"));
         assert_eq!(parse("count x", Over::Hash), fails("ERR value is not an integer or out of range"));
@@ -178,7 +188,7 @@ mod tests {
     /// A scan of the numbers from 0 to 99, ten a step, of which those before `from` are gone.
     fn scan(cursor: u64, options: &str, from: u64) -> String {
         let frame: Frame = options.split_whitespace().map(str::as_bytes).collect();
-        let options = ScanOptions::parse(frame.args(), Over::Elements).expect("the options are valid");
+        let options = ScanOptions::parse(frame.args(), Over::Set).expect("the options are valid");
         let mut out = Vec::new();
         page(&mut Reply::new(&mut out, Version::Resp2), cursor, &options, |cursor, page| {
             for number in (cursor * 10..cursor * 10 + 10).filter(|&number| number >= from) {

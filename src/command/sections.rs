@@ -37,6 +37,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("Errorstats", errors),
     section("Cluster", cluster),
     section("Keyspace", keyspace),
+    Section { title: "Tuning", default: false, write: tuning },
 ];
 
 const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
@@ -164,7 +165,7 @@ fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("blocked_clients", cx.node.waiters.len());
     page.put_all(&[("tracking_clients", 0), ("clients_in_timeout_table", 0)]);
     page.put("total_blocking_keys", cx.node.waiters.keys());
-    page.put("total_blocking_keys_on_nokey", 0);
+    page.put("total_blocking_keys_on_nokey", cx.node.waiters.keys_minding_removal());
     Ok(())
 }
 
@@ -215,18 +216,15 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a server without snapshots and log tells about them.
+/// Snapshots, and that there is no log.
 fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
-    let started = (cx.now_ms() / 1000).saturating_sub(cx.node.started.elapsed().as_secs());
+    // Clients are accepted when everything is loaded.
     page.put("loading", 0);
     page.put("async_loading", 0);
-    page.put("rdb_changes_since_last_save", cx.node.keyspace.changes());
-    page.put("rdb_bgsave_in_progress", 0);
-    page.put("rdb_last_save_time", started);
-    page.put("rdb_last_bgsave_status", "ok");
-    page.put("rdb_last_bgsave_time_sec", -1);
-    page.put("rdb_current_bgsave_time_sec", -1);
-    page.put("rdb_saves", 0);
+    super::save::tell(cx, |name, value| match (name, value) {
+        ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
+        _ => page.put(name, value),
+    });
     page.put("aof_enabled", 0);
     page.put("aof_rewrite_in_progress", 0);
     page.put("aof_rewrite_scheduled", 0);
@@ -253,7 +251,11 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("rejected_connections", stats.sum(|c| &c.rejected_connections));
     page.put_all(&[("sync_full", 0), ("sync_partial_ok", 0), ("sync_partial_err", 0)]);
     page.put("expired_keys", cx.node.keyspace.expired());
-    page.put_all(&[("evicted_keys", 0), ("evicted_clients", 0)]);
+    let (current, total) = cx.node.budget.exceeded(cx.now_ms());
+    page.put("evicted_keys", cx.node.keyspace.evicted());
+    page.put("evicted_clients", stats.sum(|c| &c.evicted_clients));
+    page.put("total_eviction_exceeded_time", total);
+    page.put("current_eviction_exceeded_time", current);
     page.put("keyspace_hits", stats.sum(|c| &c.keyspace_hits));
     page.put("keyspace_misses", stats.sum(|c| &c.keyspace_misses));
     page.put_all(&[("pubsub_channels", 0), ("pubsub_patterns", 0), ("pubsubshard_channels", 0)]);
@@ -306,6 +308,23 @@ fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     for (code, count) in cx.node.stats.errors_by_code() {
         page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+    Ok(())
+}
+
+/// What of the host differs from its tuning profile, which is what `roster doctor` tells in full.
+fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+    match &*host::tuning::current() {
+        Ok(report) => {
+            page.put("tuning_profile", &report.profile);
+            page.put("tuning_passed", u8::from(report.passes()));
+            page.put("tuning_differing", report.differing().count());
+            for (number, finding) in report.differing().enumerate() {
+                let severity = finding.severity.as_str();
+                page.put(&format!("tuning_finding{number}"), format_args!("severity={severity},{}", finding.line()));
+            }
+        }
+        Err(error) => page.put("tuning_error", error),
     }
     Ok(())
 }

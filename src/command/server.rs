@@ -1,5 +1,6 @@
 //! The server as a whole: its clock, its end, and what is not in it.
 
+use super::save::save_now;
 use super::{Command, Context, Error, Flags, Group, help, lolwut};
 use crate::protocol::Args;
 
@@ -98,12 +99,15 @@ fn shutdown(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         // A shutdown waits for clients to receive their replies, no longer for anything that could be given up.
         return Err(Error::new("No shutdown in progress."));
     }
-    if wish.save && !wish.force {
-        // Nothing may be lost that was to be saved; Redis refuses in these words when it cannot save.
-        tracing::error!("SHUTDOWN SAVE was refused: this build saves no snapshots; use SHUTDOWN NOSAVE or SAVE FORCE");
-        return Err(Error::new("Errors trying to SHUTDOWN. Check logs."));
-    }
     tracing::warn!(client = cx.client.info.address, "a client asked for the end of the server");
+    if !wish.nosave && (wish.save || !cx.settings().save.0.is_empty()) {
+        // Saved now, while it can still be refused; what other clients change until they are gone is saved then.
+        if !save_now(cx.worker) && !wish.force {
+            tracing::error!("the end was refused, because the snapshot failed; SHUTDOWN NOSAVE ends without one");
+            return Err(Error::new("Errors trying to SHUTDOWN. Check logs."));
+        }
+        cx.node.shutdown.save_at_end();
+    }
     // There is no reply: the connection just ends.
     cx.client.close_after_reply = true;
     cx.node.shutdown.request();
@@ -136,7 +140,6 @@ mod tests {
             ("SHUTDOWN ABORT NOW", "-ERR syntax error"),
             ("SHUTDOWN x", "-ERR syntax error"),
             ("SHUTDOWN ABORT", "-ERR No shutdown in progress."),
-            ("SHUTDOWN SAVE", "-ERR Errors trying to SHUTDOWN. Check logs."),
         ]);
         assert!(!rig.worker.node.shutdown.is_requested());
         assert_eq!(rig.run("SHUTDOWN NOSAVE NOW"), "");

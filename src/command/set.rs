@@ -220,7 +220,7 @@ fn sscan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             empty_page(&mut cx.reply);
             return Ok(());
         };
-        let options = ScanOptions::parse(args.skip(3), Over::Elements)?;
+        let options = ScanOptions::parse(args.skip(3), Over::Set)?;
         page(&mut cx.reply, cursor, &options, |cursor, page| {
             set.scan(cursor, |member| {
                 if page.admits(&member) {

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::collection::replace;
+use super::guard;
 use super::list_end::limit;
-use super::sort_options::Options;
+use super::sort_options::{May, Options};
 use super::sort_pattern::Pattern;
 use super::string::GROWING;
 use super::{Access, Categories, Command, Context, Error, Flags, KeySpec};
@@ -56,11 +57,11 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn reads_derived_keys(args: Args<'_>) -> bool {
-    Options::parse(args.skip(2), true).is_ok_and(|options| options.reads_derived_keys())
+    Options::parse(args.skip(2), May::ALL).is_ok_and(|options| options.reads_derived_keys())
 }
 
 fn destination(args: Args<'_>) -> Option<usize> {
-    Options::parse(args.skip(2), true).ok()?.store.map(|word| word + 2)
+    Options::parse(args.skip(2), May::ALL).ok()?.store.map(|word| word + 2)
 }
 
 fn sort(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -72,7 +73,8 @@ fn sort_ro(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn run(cx: &mut Context<'_>, args: Args<'_>, may_store: bool) -> Result<(), Error> {
-    let mut options = Options::parse(args.skip(2), may_store)?;
+    let may = May { store: may_store, read_derived: guard::reads_all_keys(cx, args) };
+    let mut options = Options::parse(args.skip(2), may)?;
     let mut vector = Vector::load(cx, args.get(1), &mut options)?;
     if !options.unsorted {
         vector.weigh(cx, &options)?;

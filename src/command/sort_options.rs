@@ -1,5 +1,6 @@
 //! The options of SORT.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Error;
@@ -25,9 +26,28 @@ pub(super) struct Options<'a> {
     count: i64,
 }
 
+/// What a call is allowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    /// `STORE`, which SORT_RO does not have.
+    pub(super) store: bool,
+    /// To read keys that the call does not name, which only those may who may read all keys.
+    pub(super) read_derived: bool,
+}
+
+impl May {
+    /// Everything.
+    pub(super) const ALL: May = May { store: true, read_derived: true };
+}
+
+const BY_DENIED: Error =
+    Error::Reply(Cow::Borrowed("ERR BY option of SORT denied due to insufficient ACL permissions."));
+const GET_DENIED: Error =
+    Error::Reply(Cow::Borrowed("ERR GET option of SORT denied due to insufficient ACL permissions."));
+
 impl<'a> Options<'a> {
-    /// Reads the words behind the key; `may_store` is false for SORT_RO.
-    pub(super) fn parse(words: Args<'a>, may_store: bool) -> Result<Self, Error> {
+    /// Reads the words behind the key.
+    pub(super) fn parse(words: Args<'a>, may: May) -> Result<Self, Error> {
         let mut options = Options {
             descending: false,
             alphabetic: false,
@@ -53,16 +73,23 @@ impl<'a> Options<'a> {
                 let integer = |index: usize| number::parse_i64(words.get(index)).ok_or(Error::NOT_INTEGER);
                 (options.offset, options.count) = (integer(at)?, integer(at + 1)?);
                 at += 2;
-            } else if is(b"store") && left >= 1 && may_store {
+            } else if is(b"store") && left >= 1 && may.store {
                 options.store = Some(at);
                 at += 1;
             } else if is(b"by") && left >= 1 {
                 let by = Pattern::parse(words.get(at));
+                if by.names_keys() && !may.read_derived {
+                    return Err(BY_DENIED);
+                }
                 // One name without a place for the element is enough, also beside another one with it.
                 options.unsorted |= !by.names_keys();
                 options.by = Some(by);
                 at += 1;
             } else if is(b"get") && left >= 1 {
+                // Whatever stands behind it, as in Redis.
+                if !may.read_derived {
+                    return Err(GET_DENIED);
+                }
                 options.gets.push(Pattern::parse(words.get(at)));
                 at += 1;
             } else {
@@ -94,7 +121,7 @@ mod tests {
     fn window(offset: i64, count: i64, len: usize) -> Range<usize> {
         let words = [b"LIMIT".to_vec(), offset.to_string().into(), count.to_string().into()];
         let frame: Frame = words.iter().map(Vec::as_slice).collect();
-        Options::parse(frame.args(), true).expect("valid").window(len)
+        Options::parse(frame.args(), May::ALL).expect("valid").window(len)
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .doc(
             "Returns some members of a sorted set with their scores, and the cursor from which to go on.",
-            "key cursor [MATCH pattern] [COUNT count]",
+            "key cursor [MATCH pattern] [COUNT count] [NOSCORES]",
         ),
 ];
 
@@ -171,12 +171,15 @@ fn zscan(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             empty_page(&mut cx.reply);
             return Ok(());
         };
-        let options = ScanOptions::parse(args.skip(3), Over::Elements)?;
+        let options = ScanOptions::parse(args.skip(3), Over::SortedSet)?;
         let mut digits = Vec::new();
         page(&mut cx.reply, cursor, &options, |cursor, page| {
             set.scan(cursor, |member, score| {
                 if page.admits(&member) {
                     page.word(&member);
+                    if !options.values {
+                        return;
+                    }
                     // A text in either protocol.
                     digits.clear();
                     double::write_double(&mut digits, score.value());
@@ -261,6 +264,8 @@ mod tests {
         rig.check(&[
             ("ZSCAN z 0", "*2|$1|0|*8|$1|a|$1|1|$1|b|$3|2.5|$1|c|$3|2.5|$1|d|$3|inf"),
             ("ZSCAN z 0 MATCH [cd] COUNT 1", "*2|$1|0|*4|$1|c|$3|2.5|$1|d|$3|inf"),
+            ("ZSCAN z 0 NOSCORES MATCH [cd]", "*2|$1|0|*2|$1|c|$1|d"),
+            ("ZSCAN z 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN"),
             ("ZSCAN none 0 FOO", "*2|$1|0|*0"),
             ("ZSCAN none x", "-ERR invalid cursor"),
             ("ZSCAN z 0 FOO", "-ERR syntax error"),

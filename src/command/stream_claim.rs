@@ -2,7 +2,7 @@
 
 use super::collection::collection_of;
 use super::stream_syntax::{
-    no_key_or_group, parse_end, parse_id, parse_integer, parse_start, quoting, silent, write_entry, write_id,
+    no_key_or_group, parse_end, parse_id, parse_integer, parse_start, quoting, write_entry, write_id,
 };
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::{Args, Reply};
@@ -259,7 +259,7 @@ fn xclaim(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn report(cx: &Context<'_>, key: &[u8], name: &'static str, changes: u64) {
     if changes > 0 {
-        cx.store.changed(key, silent(name));
+        cx.store.changed(key, Event::silent(name));
         cx.store.count_changes(changes - 1);
     }
 }

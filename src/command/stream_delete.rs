@@ -1,7 +1,7 @@
 //! Taking entries out of a stream by their IDs: `XDEL`, `XDELEX`, and `XACKDEL`, which acknowledges them first.
 
 use super::collection::change;
-use super::stream_syntax::{check_ids, parse_id, parse_references, silent};
+use super::stream_syntax::{check_ids, parse_id, parse_references};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::{Args, number};
 use crate::store::Event;
@@ -174,7 +174,7 @@ fn xackdel(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         ids.iter().for_each(|_| cx.reply.integer(Fate::Missing as i64));
         return Ok(());
     };
-    report(cx, key, silent("xack"), acknowledged);
+    report(cx, key, Event::silent("xack"), acknowledged);
     report(cx, key, Event::stream("xdel"), deleted);
     Ok(())
 }

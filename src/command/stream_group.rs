@@ -1,7 +1,7 @@
 //! `XGROUP` and `XACK`: consumer groups, their consumers, and what these are done with.
 
 use super::collection::{change, change_or_create};
-use super::stream_syntax::{check_ids, no_group, parse_edge, parse_id, parse_integer, silent, subcommand_syntax};
+use super::stream_syntax::{check_ids, no_group, parse_edge, parse_id, parse_integer, subcommand_syntax};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help};
 use crate::protocol::Args;
 use crate::store::{Entry, Event, Kind};
@@ -202,7 +202,7 @@ fn xack(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok::<_, Error>(changed.map_or(0, |changed| changed.result))
     })?;
     if acknowledged > 0 {
-        store.changed(key, silent("xack"));
+        store.changed(key, Event::silent("xack"));
         store.count_changes(acknowledged - 1);
     }
     cx.reply.integer(acknowledged as i64);

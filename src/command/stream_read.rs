@@ -7,9 +7,7 @@ use std::borrow::Cow;
 
 use super::block::Block;
 use super::collection::collection_of;
-use super::stream_syntax::{
-    no_key_or_group, parse_id, parse_integer, quoting, silent, write_entries, write_entry, write_id,
-};
+use super::stream_syntax::{no_key_or_group, parse_id, parse_integer, quoting, write_entries, write_entry, write_id};
 use super::{Access, Begin, Command, Context, Error, Find, Flags, Group, KeySpec};
 use crate::protocol::{Args, Frame};
 use crate::store::{Event, Kind};
@@ -364,7 +362,7 @@ fn serve_member(
                 reply.end_array(mark, written as usize);
             }
         }
-        store.changed(key, silent("xreadgroup"));
+        store.changed(key, Event::silent("xreadgroup"));
         Ok(true)
     })
 }

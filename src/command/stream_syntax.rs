@@ -2,13 +2,7 @@
 
 use super::Error;
 use crate::protocol::{Args, Reply, number};
-use crate::store::{Class, Event};
 use crate::value::stream::{AddError, Record, References, SetIdError, Spelling, StreamId};
-
-/// The event of a change that Redis notifies nobody of: it has no class, but persistence and replication hear of it.
-pub(super) const fn silent(name: &'static str) -> Event {
-    Event { class: Class(0), name }
-}
 
 /// An ID that is none.
 pub(super) fn invalid_id() -> Error {

@@ -14,7 +14,13 @@ pub(crate) struct Rig {
 impl Rig {
     /// An empty server with the default settings.
     pub(crate) fn new() -> Self {
-        let settings = config::parse(["roster".into()].into_iter()).expect("the defaults are valid").loaded.settings;
+        Rig::with(&[])
+    }
+
+    /// An empty server with these flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let words = std::iter::once("roster").chain(flags.iter().copied()).map(Into::into);
+        let settings = config::parse(words).expect("the defaults are valid").loaded.settings;
         // Tests leak their server, as the program itself does with its only one.
         let node: &'static Node = Box::leak(Box::new(Node::new(Handle::new(settings), 1, 16, Facts::default())));
         let client = connect(node);

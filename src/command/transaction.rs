@@ -98,6 +98,10 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         cx.client.watched.end(&cx.node.keyspace);
         return Err(Error::EXEC_ABORT);
     }
+    if transaction.grows && super::limit::make_room(cx.worker).is_err() {
+        cx.client.watched.end(&cx.node.keyspace);
+        return Err(Error::EXEC_OUT_OF_MEMORY);
+    }
     let whole = transaction.queue.iter().any(|frame| touches_everything(frame.args()));
     let mut keys: Vec<&[u8]> = cx.client.watched.keys.iter().map(|(_, key)| &**key).collect();
     for frame in &transaction.queue {
@@ -147,7 +151,7 @@ fn run_one(cx: &mut Context<'_>, args: Args<'_>) {
 }
 
 /// Whether a command goes to keys that its arguments do not name.
-fn touches_everything(args: Args<'_>) -> bool {
+pub(super) fn touches_everything(args: Args<'_>) -> bool {
     dispatch::find(args).is_ok_and(|handle| {
         let command = handle.command();
         if dispatch::goes_everywhere(command, args) {

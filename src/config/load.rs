@@ -9,7 +9,7 @@ use figment::{Figment, Profile};
 use super::arguments::{self, Parsed};
 use super::error::{Error, Problem, refused};
 use super::settings::{SETTINGS, Settings};
-use super::source::{FILE_VARIABLE, Layer};
+use super::source::{CREDENTIALS_VARIABLE, FILE_VARIABLE, Layer};
 use super::value::{IoDriver, TaskRun};
 
 /// The file that is read when no other is named, if it is there.
@@ -77,21 +77,26 @@ fn parse_with(
         }
         Parsed::Run { command, file, flags } => (command, file, flags),
     };
-    let action = if command.is_some() { Action::CheckConfig } else { Action::Serve };
-    let named = || {
-        environment
-            .iter()
-            .find(|(name, _)| name == FILE_VARIABLE)
-            .map(|(_, value)| value.clone())
-            .filter(|value| !value.is_empty())
+    let action = match command.as_deref() {
+        None => Action::Serve,
+        Some("check-config") => Action::CheckConfig,
+        Some(tool) => {
+            return Err(Error::single("command line", format!("'{tool}' comes first: roster {tool} --help")));
+        }
     };
-    let file = match file.or_else(named) {
+    let named = |variable: &str| {
+        let found = environment.iter().find(|(name, _)| name == variable);
+        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    };
+    let credentials = named(CREDENTIALS_VARIABLE);
+    let file = match file.or_else(|| named(FILE_VARIABLE)) {
         Some(file) => Some(PathBuf::from(file)),
         // A file that is there and cannot be read is an error, not an absence.
         None => default_file.symlink_metadata().is_ok().then(|| default_file.to_path_buf()),
     };
     let mut layers = vec![Layer::defaults()];
     layers.extend(file.as_deref().map(Layer::file));
+    layers.extend(credentials.map(|folder| Layer::credentials(Path::new(&folder))));
     layers.push(Layer::environment(environment.into_iter()));
     layers.push(flags);
     Ok(Invocation { action, loaded: merge(layers, file)? })

@@ -208,7 +208,10 @@ fn mistakes_in_flags_are_told_in_one_line() {
             &["--hz", "x"],
             "--hz: hz does not take 'x': argument couldn't be parsed into an integer (it takes an integer from 1 to 500)",
         ),
-        (&["server"], "command line: 'server' is no command; there are: check-config (and none, to serve)"),
+        (
+            &["server"],
+            "command line: 'server' is no command; there are: check-config, doctor, tune (and none, to serve)",
+        ),
         (
             &["redis.conf"],
             "command line: 'redis.conf' is no command; a file of settings in TOML is given by --config redis.conf",
@@ -231,12 +234,6 @@ fn mistakes_in_flags_are_told_in_one_line() {
 fn what_this_build_lacks_is_refused_not_ignored() {
     for (given, expected) in [
         (["--appendonly", "yes"], "this build keeps no append-only log yet; only appendonly no is accepted"),
-        (["--save", "900 1"], "this build saves no snapshots by itself yet; only save \"\" is accepted"),
-        (["--maxmemory", "1gb"], "this build does not evict keys yet; only maxmemory 0 is accepted"),
-        (
-            ["--maxmemory-policy", "allkeys-lru"],
-            "this build does not evict keys yet; only maxmemory-policy noeviction is accepted",
-        ),
         (["--cluster-enabled", "yes"], "this build has no cluster mode yet; only cluster-enabled no is accepted"),
     ] {
         assert_eq!(flags(&given).unwrap_err(), format!("{}: {expected}", given[0]));

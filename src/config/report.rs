@@ -82,6 +82,9 @@ Every setting can be given in four places; a later one wins:
 3. the environment: `ROSTER_` and the name in capitals with underscores, such as `ROSTER_TCP_BACKLOG=511`;
 4. flags of the setting's own name: `roster --port 7000 --bind 127.0.0.1 ::1`.
 
+Between the second and the third come credentials of the service manager: where `CREDENTIALS_DIRECTORY` is set, as systemd's
+`LoadCredential=` does, its files `requirepass` and `user` are those settings.
+
 `roster check-config` with the same flags and environment prints the effective settings and where each comes from, or
 every mistake in one line. An unknown name, a value out of range, and a value that this build cannot honour stop the start.
 

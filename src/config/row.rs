@@ -193,6 +193,8 @@ pub enum Group {
     Keyspace,
     /// What one client may take.
     Limits,
+    /// What scripts may take.
+    Scripts,
     /// What the data may take, and how it is freed.
     Memory,
     /// When small values change into large ones.
@@ -213,6 +215,7 @@ impl Group {
             Self::Workers => "Workers",
             Self::Keyspace => "Keyspace",
             Self::Limits => "Limits",
+            Self::Scripts => "Scripts",
             Self::Memory => "Memory",
             Self::Encodings => "Encodings",
             Self::Persistence => "Persistence",

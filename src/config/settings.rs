@@ -21,11 +21,8 @@ const ANY_COUNT: Kind = Kind::Integer { min: 0, max: I64_MAX };
 /// An integer of 32 bits that is not negative.
 const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
 
-const NO_EVICTION: &str = "this build does not evict keys yet";
-const NO_SNAPSHOTS: &str = "this build saves no snapshots by itself yet";
 const NO_LOG: &str = "this build keeps no append-only log yet";
 const NO_CLUSTER: &str = "this build has no cluster mode yet";
-const NO_CLIENT_EVICTION: &str = "this build does not evict clients yet";
 
 settings! {
     Network {
@@ -97,15 +94,26 @@ settings! {
         client_output_buffer_limit: OutputLimits =
             "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", Kind::OutputLimits;
         /// Memory of all clients together, above which the largest is disconnected; 0 is no limit.
-        maxmemory_clients: Share = "0", Kind::Share, lacking(NO_CLIENT_EVICTION);
+        maxmemory_clients: Share = "0", Kind::Share;
+    }
+    Scripts {
+        /// Milliseconds that a script may run before others who wait for its keys are told so and it may be killed; 0 is for ever.
+        busy_reply_threshold: u64 = "5000", ANY_COUNT, aliases(&["lua-time-limit"]);
+        /// Milliseconds after which a script that has changed nothing is ended; 0 never ends one. A server with one worker can
+        /// end a script in no other way, because that worker cannot hear SCRIPT KILL meanwhile.
+        script_time_limit: u64 = "0", ANY_COUNT;
+        /// Bytes that the scripts of one worker may take.
+        script_memory_limit: u64 = "256mb", Kind::Bytes { min: 4 << 20, max: i64::MAX as u64 };
     }
     Memory {
         /// Bytes that the data may take; 0 is no limit.
-        maxmemory: u64 = "0", Kind::Bytes { min: 0, max: u64::MAX }, lacking(NO_EVICTION);
+        maxmemory: u64 = "0", Kind::Bytes { min: 0, max: u64::MAX };
         /// Which keys are evicted when `maxmemory` is reached.
-        maxmemory_policy: MaxmemoryPolicy = "noeviction", Kind::Choice(MaxmemoryPolicy::WORDS), lacking(NO_EVICTION);
-        /// Keys that are compared to find one to evict.
+        maxmemory_policy: MaxmemoryPolicy = "noeviction", Kind::Choice(MaxmemoryPolicy::WORDS);
+        /// Keys that are compared to find one to evict; twice as many are, and the best finds are kept for later.
         maxmemory_samples: u32 = "5", Kind::Integer { min: 1, max: I32_MAX };
+        /// How long a command may wait for keys to be evicted: 10 is half a millisecond, 100 is as long as it takes.
+        maxmemory_eviction_tenacity: u32 = "10", Kind::Integer { min: 0, max: 100 };
         /// How slowly the access counter of a key saturates under the `lfu` policies.
         lfu_log_factor: u32 = "10", COUNT;
         /// Minutes after which an access counter is halved under the `lfu` policies.
@@ -149,9 +157,15 @@ settings! {
     }
     Persistence {
         /// When to save a snapshot: pairs of seconds and changes; nothing for never.
-        save: SaveRules = "", Kind::SaveRules, lacking(NO_SNAPSHOTS);
+        save: SaveRules = "", Kind::SaveRules;
         /// Name of the snapshot's file in `dir`.
         dbfilename: String = "dump.rdb", Kind::FileName, protected;
+        /// Compress strings in snapshots.
+        rdbcompression: bool = "yes", Kind::Flag;
+        /// End snapshots with a checksum.
+        rdbchecksum: bool = "yes", Kind::Flag, fixed;
+        /// Refuse writes while the last snapshot in the background failed and `save` asks for snapshots.
+        stop_writes_on_bgsave_error: bool = "yes", Kind::Flag;
         /// Keep an append-only log of all writes.
         appendonly: bool = "no", Kind::Flag, lacking(NO_LOG);
         /// When the append-only log is made durable.

@@ -20,6 +20,8 @@ use super::settings::{DEFAULTS, SETTINGS};
 const LONGEST_FILE: u64 = 1 << 20;
 /// The prefix of environment variables.
 pub(super) const PREFIX: &str = "ROSTER_";
+/// The variable by which systemd names the folder of a service's credentials.
+pub(super) const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// The environment variable that names the file.
 pub(super) const FILE_VARIABLE: &str = "ROSTER_CONFIG";
 
@@ -89,6 +91,25 @@ impl Layer {
                 (Some(setting), Ok(value)) => layer.put_once(setting, variable, value),
                 (Some(_), Err(_)) => layer.problem(variable, "the value is not UTF-8"),
                 (None, _) => layer.problem(variable.clone(), unknown(name, Setting::variable)),
+            }
+        }
+        layer
+    }
+
+    /// Secrets that the service manager hands over as files of a folder (LoadCredential= of systemd), each named as its
+    /// setting.
+    pub(super) fn credentials(folder: &Path) -> Self {
+        let mut layer = Self::new("credentials");
+        for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+            let path = folder.join(setting.name);
+            if path.symlink_metadata().is_err() {
+                continue;
+            }
+            match read(&path) {
+                Ok(text) => {
+                    layer.put(setting, path.display().to_string(), text.trim_end_matches(['\r', '\n']).to_owned())
+                }
+                Err(message) => layer.problem(path.display().to_string(), message),
             }
         }
         layer

@@ -15,8 +15,17 @@ pub fn isolated() -> Vec<usize> {
 }
 
 /// The CPUs for workers: the allowed ones, or of these only the isolated ones if there are any.
+///
+/// A process starts on the CPUs that are not isolated unless somebody says otherwise. So one that may run on exactly those
+/// has been told nothing, and the isolated ones of its control group are meant for it.
 pub fn preferred() -> Vec<usize> {
-    prefer(allowed(), &isolated())
+    let group = super::cgroup::values("cpuset.cpus.effective");
+    let group = group.first().map_or_else(|| online().unwrap_or_default(), |text| list(text));
+    prefer(allowed(), &isolated(), &group)
+}
+
+fn online() -> Option<Vec<usize>> {
+    super::read("/sys/devices/system/cpu/online").map(|text| list(&text))
 }
 
 /// How many CPUs' time the control group grants (`cpu.max`), rounded up; `None` without a limit.
@@ -39,9 +48,12 @@ pub fn ranges(cpus: &[usize]) -> String {
     cpus.chunk_by(|one, next| one + 1 == *next).map(run).collect::<Vec<_>>().join(",")
 }
 
-fn prefer(allowed: Vec<usize>, isolated: &[usize]) -> Vec<usize> {
-    let both: Vec<usize> = allowed.iter().copied().filter(|cpu| isolated.contains(cpu)).collect();
-    if both.is_empty() { allowed } else { both }
+/// `group` are the CPUs that the process could be given at all.
+fn prefer(allowed: Vec<usize>, isolated: &[usize], group: &[usize]) -> Vec<usize> {
+    let of = |cpus: &[usize]| cpus.iter().copied().filter(|cpu| isolated.contains(cpu)).collect::<Vec<usize>>();
+    let told_nothing = group.iter().copied().filter(|cpu| !isolated.contains(cpu)).eq(allowed.iter().copied());
+    let found = if told_nothing { of(group) } else { of(&allowed) };
+    if found.is_empty() { allowed } else { found }
 }
 
 /// Reads a CPU list as the kernel writes it; what is not one counts as empty.
@@ -74,8 +86,14 @@ mod tests {
 
     #[test]
     fn isolated_cpus_first() {
-        assert_eq!(prefer(vec![0, 1, 2, 3], &[2, 3, 9]), [2, 3]);
-        assert_eq!(prefer(vec![0, 1], &[2]), [0, 1]);
+        let all = [0, 1, 2, 3];
+        assert_eq!(prefer(vec![0, 1, 2, 3], &[2, 3, 9], &all), [2, 3]);
+        assert_eq!(prefer(vec![0, 1], &[2], &[0, 1]), [0, 1]);
+        assert_eq!(prefer(vec![0, 1], &[], &[0, 1]), [0, 1]);
+        // The CPUs that the kernel gives by itself, and those that somebody chose.
+        assert_eq!(prefer(vec![0], &[1, 2, 3], &all), [1, 2, 3]);
+        assert_eq!(prefer(vec![0], &[2, 3], &all), [0]);
+        assert_eq!(prefer(vec![0, 2], &[1, 2, 3], &all), [2]);
     }
 
     #[test]

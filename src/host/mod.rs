@@ -5,11 +5,18 @@
 
 mod cgroup;
 pub mod cpu;
+pub mod cpuset;
+pub mod doctor;
 pub mod files;
 pub mod kernel;
+pub mod machine;
 pub mod memory;
 pub mod notify;
+pub mod process;
 pub mod resident;
+pub mod sockets;
+pub mod tool;
+pub mod topology;
 pub mod tuning;
 
 use std::path::Path;

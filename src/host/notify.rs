@@ -16,6 +16,19 @@ pub fn send(state: &str) {
     }
 }
 
+/// How often the service manager wants to hear from this process, if it does (`WATCHDOG_USEC`, sd_watchdog_enabled(3)).
+pub fn watchdog() -> Option<std::time::Duration> {
+    let variable = |name: &str| std::env::var(name).ok();
+    interval(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id())
+}
+
+/// The interval of a watchdog that is meant for this process.
+fn interval(micros: Option<String>, meant: Option<String>, own: u32) -> Option<std::time::Duration> {
+    let is_other = meant.is_some_and(|pid| pid.parse() != Ok(own));
+    let micros: u64 = micros.filter(|_| !is_other)?.parse().ok()?;
+    (micros > 0).then(|| std::time::Duration::from_micros(micros))
+}
+
 /// Whether standard error is the journal's, by the device and inode that systemd puts into `JOURNAL_STREAM`.
 pub fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
@@ -25,6 +38,15 @@ pub fn stderr_is_journal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_watchdog_is_for_one_process() {
+        let seconds = |text: &str, pid: Option<&str>| {
+            interval(Some(text.to_owned()), pid.map(str::to_owned), 7).map(|interval| interval.as_secs())
+        };
+        assert_eq!((seconds("3000000", None), seconds("3000000", Some("7"))), (Some(3), Some(3)));
+        assert_eq!((seconds("3000000", Some("8")), seconds("0", None), seconds("x", None)), (None, None, None));
+    }
 
     #[test]
     fn the_state_arrives() {

@@ -26,6 +26,8 @@ pub(super) enum Event {
     Requested,
     /// A worker has no connections any more.
     Drained,
+    /// A snapshot that was ordered for the end was saved, or was not.
+    Saved(bool),
 }
 
 /// The signals that end the server, and SIGHUP, which as in Redis does nothing.
@@ -48,10 +50,12 @@ pub(super) fn watch_signals(events: Sender<Event>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits on the main thread until the server is to end and its workers have drained, or `shutdown-timeout` has passed.
-/// Returns the status to exit with: 0, or 1 if a second signal cut the end short.
-pub(super) fn supervise(node: &'static Node, workers: usize, events: &Receiver<Event>) -> i32 {
+/// Waits on the main thread until the server is to end and its workers have drained, or `shutdown-timeout` has passed; then
+/// for what is to be saved. Returns the status to exit with: 0, or 1 if a second signal cut the end short or the end could
+/// not be saved.
+pub(super) fn supervise(node: &'static Node, workers: usize, sender: &Sender<Event>, events: &Receiver<Event>) -> i32 {
     let mut deadline: Option<Instant> = None;
+    let mut signalled = false;
     let mut drained = 0;
     while drained < workers {
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
@@ -60,16 +64,31 @@ pub(super) fn supervise(node: &'static Node, workers: usize, events: &Receiver<E
             tracing::warn!(
                 "shutdown-timeout has passed: {clients} clients are cut off before they have read everything"
             );
-            return 0;
+            break;
         };
         match event {
-            Event::Signal(signal) if deadline.is_some() => {
+            Event::Signal(signal) if deadline.is_some() || signalled => {
                 tracing::warn!("{signal} again: ending at once");
+                node.saves.give_up();
                 return 1;
             }
             Event::Signal(signal) => {
                 tracing::info!("{signal}: finishing what clients have sent, then ending");
+                if node.config.current().save.0.is_empty() {
+                    node.shutdown.request();
+                } else {
+                    // First while clients are served, so that a failure changes nothing; then what they changed meanwhile.
+                    signalled = true;
+                    order_save(node, sender);
+                }
+            }
+            Event::Saved(true) => {
+                node.shutdown.save_at_end();
                 node.shutdown.request();
+            }
+            Event::Saved(false) => {
+                tracing::error!("not ending, because the snapshot failed; SHUTDOWN NOSAVE ends without one");
+                signalled = false;
             }
             Event::Drained => drained += 1,
             Event::Requested | Event::Ready(_) => (),
@@ -79,7 +98,34 @@ pub(super) fn supervise(node: &'static Node, workers: usize, events: &Receiver<E
             deadline = Some(Instant::now() + Duration::from_secs(node.config.current().shutdown_timeout.into()));
         }
     }
-    0
+    let status = save_the_end(node, sender, events);
+    node.saves.give_up();
+    status
+}
+
+fn order_save(node: &Node, sender: &Sender<Event>) {
+    let sender = sender.clone();
+    node.shutdown.order_save(move |is_saved| {
+        let _ = sender.send(Event::Saved(is_saved));
+    });
+}
+
+/// Has what changed since the last snapshot saved, if it is to be.
+fn save_the_end(node: &Node, sender: &Sender<Event>, events: &Receiver<Event>) -> i32 {
+    if !node.shutdown.saves_at_end() || node.keyspace.changes() == node.saves.report().changes {
+        return 0;
+    }
+    order_save(node, sender);
+    loop {
+        match events.recv() {
+            Ok(Event::Saved(true)) => return 0,
+            Ok(Event::Signal(signal)) => tracing::warn!("{signal} again: ending without what changed last"),
+            Ok(Event::Saved(false)) => tracing::error!("what changed last was not saved"),
+            Ok(Event::Ready(_) | Event::Requested | Event::Drained) => continue,
+            Err(_) => (),
+        }
+        return 1;
+    }
 }
 
 fn receive(events: &Receiver<Event>, left: Duration) -> Result<Event, ()> {

@@ -24,6 +24,8 @@ pub(super) struct Hub {
     pub(super) buffers: Buffers,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
+    /// Whether a task works at a snapshot.
+    pub(super) is_saving: Cell<bool>,
     /// The connections, by the ids of their clients.
     guests: RefCell<HashMap<u64, Rc<Guest>>>,
 }
@@ -51,6 +53,7 @@ impl Hub {
             worker: RefCell::new(worker),
             buffers: Buffers::default(),
             fair: Fair::new(nonblocking)?,
+            is_saving: Cell::new(false),
             guests: RefCell::default(),
         }))
     }

@@ -10,12 +10,15 @@ use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Settings;
+use crate::host::sockets::{self, Inherited};
 
 /// The listeners of one worker, bound and listening, not yet known to its driver.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
     pub(super) unix: Option<UnixListener>,
+    /// Whether they are the service manager's, which goes on listening when this server has ended.
+    pub(super) inherited: bool,
 }
 
 /// What the server listens on.
@@ -56,6 +59,13 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
         addresses: Vec::new(),
         socket_file: None,
     };
+    let inherited =
+        sockets::take().map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
+    if !inherited.is_empty() {
+        adopt(&mut bound, inherited, nonblocking)
+            .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
+        return Ok(bound);
+    }
     if settings.port != 0 {
         for (address, optional) in addresses(settings)? {
             match tcp(address, settings.tcp_backlog, workers, nonblocking) {
@@ -84,6 +94,30 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
         bound.socket_file = identity(path).map(|identity| SocketFile { path: path.clone(), identity });
     }
     Ok(bound)
+}
+
+/// Takes the sockets that the service manager listens on (LISTEN_FDS) in place of those of the settings. All workers share
+/// each, since only its owner can open more of them on the same address.
+fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool) -> io::Result<()> {
+    bound.workers.iter_mut().for_each(|worker| worker.inherited = true);
+    for socket in inherited {
+        match socket {
+            Inherited::Tcp(listener) => {
+                listener.set_nonblocking(nonblocking)?;
+                bound.addresses.push(listener.local_addr()?);
+                for worker in &mut bound.workers {
+                    worker.tcp.push(listener.try_clone()?);
+                }
+            }
+            Inherited::Unix(listener) => {
+                listener.set_nonblocking(nonblocking)?;
+                for worker in &mut bound.workers {
+                    worker.unix = Some(listener.try_clone()?);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The socket addresses of the settings, each with whether the server starts without it.

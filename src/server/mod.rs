@@ -20,13 +20,15 @@ mod task;
 mod tests;
 mod tick;
 mod wait;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use crate::command::{Facts, Node, load_users};
+use crate::command::{Facts, Node, bounds_of_loading, load_users, unix_ms};
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
+use crate::persist::load::Loading;
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
@@ -64,19 +66,32 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
     let node: &'static Node = Box::leak(Box::new(node));
+    let settings = node.config.current();
+    let path = settings.dir.join(&settings.dbfilename);
+    let loading = Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?;
+    let _ = node.saves.on_turn.set(watchdog::beat);
     let requested = events.clone();
     node.shutdown.on_request(move || {
         let _ = requested.send(Event::Requested);
     });
+    watchdog::prepare(places.cpus.len());
     for ((number, cpu), listeners) in places.cpus.iter().copied().enumerate().zip(bound.workers) {
-        let seat = Seat { number, cpu, driver: choice.driver.clone(), listeners, node, events: events.clone() };
+        let seat = Seat {
+            number,
+            cpu,
+            driver: choice.driver.clone(),
+            listeners,
+            node,
+            loading: loading.clone(),
+            events: events.clone(),
+        };
         runtime::start(seat).map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
     }
     let status = match await_workers(&inbox, places.cpus.len()) {
         Ok(()) => {
             runtime::note_serving();
             announce(node, &places, &choice, &bound.addresses);
-            Ok(drain::supervise(node, places.cpus.len(), &inbox))
+            Ok(drain::supervise(node, places.cpus.len(), &events, &inbox))
         }
         Err(reason) => Err(reason),
     };
@@ -99,7 +114,7 @@ fn await_workers(inbox: &mpsc::Receiver<Event>, workers: usize) -> Result<(), St
                 ready += 1;
             }
             Ok(Event::Signal(signal)) => return Err(format!("{signal} came before the server was ready")),
-            Ok(Event::Requested | Event::Drained) => (),
+            Ok(Event::Requested | Event::Drained | Event::Saved(_)) => (),
             Err(_) => return Err("the workers ended before they were ready".to_owned()),
         }
     }
@@ -175,4 +190,5 @@ fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAd
         tracing::info!("not tuned: {}", untuned.join("; "));
     }
     notify::send("READY=1");
+    watchdog::start();
 }

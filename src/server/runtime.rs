@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use monoio::net::{TcpListener, UnixListener};
@@ -15,6 +16,10 @@ use super::{accept, task, tick};
 use crate::command::{Node, Worker};
 use crate::config::{Settings, Workers};
 use crate::host::cpu;
+use crate::persist::load::Loading;
+
+/// Bytes of a worker's stack: values that scripts nest a thousand deep are read and written on it.
+const WORKER_STACK: usize = 32 << 20;
 
 /// Readiness events that one wait of epoll returns at most.
 const EPOLL_EVENTS: u32 = 1024;
@@ -27,6 +32,8 @@ pub(super) struct Seat {
     pub(super) driver: Driver,
     pub(super) listeners: Listeners,
     pub(super) node: &'static Node,
+    /// The snapshot that the workers load before they listen.
+    pub(super) loading: Option<Arc<Loading>>,
     pub(super) events: Sender<Event>,
 }
 
@@ -61,7 +68,8 @@ fn place(workers: &Workers, pin: bool, preferred: &[usize], quota: Option<usize>
 
 /// Starts a worker. It reports by an event when it listens.
 pub(super) fn start(seat: Seat) -> io::Result<()> {
-    std::thread::Builder::new().name(format!("roster-{}", seat.number)).spawn(move || {
+    let thread = std::thread::Builder::new().name(format!("roster-{}", seat.number)).stack_size(WORKER_STACK);
+    thread.spawn(move || {
         let number = seat.number;
         let events = seat.events.clone();
         let run = std::panic::AssertUnwindSafe(|| run(seat));
@@ -117,8 +125,12 @@ fn run(seat: Seat) -> Result<(), String> {
 /// buffers, so a worker that has drained waits for the end of the process.
 fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), String> {
     runtime.block_on(async move {
-        let Seat { number, driver, listeners, node, events, .. } = seat;
-        let hub = Hub::new(Worker::new(node, number), driver == Driver::Epoll).map_err(|error| error.to_string())?;
+        let Seat { number, driver, listeners, node, loading, events, .. } = seat;
+        let worker = Worker::new(node, number);
+        if let Some(loading) = loading {
+            load(&worker, &loading)?;
+        }
+        let hub = Hub::new(worker, driver == Driver::Epoll).map_err(|error| error.to_string())?;
         let helper = hub.clone();
         task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
         let house = hub.clone();
@@ -141,21 +153,53 @@ fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), S
     })
 }
 
+/// Loads a part of the snapshot, and returns when all workers have.
+fn load(worker: &Worker, loading: &Loading) -> Result<(), String> {
+    let node = worker.node;
+    let loaded = loading.work(&node.keyspace, &worker.local)?;
+    if worker.number() == 0 {
+        let (keys, expired, seconds) = (loaded.keys, loaded.expired, loaded.seconds);
+        tracing::info!("loaded {keys} keys in {seconds:.3} seconds; {expired} had expired");
+        node.saves.note_loaded(loaded, node.keyspace.changes());
+    }
+    Ok(())
+}
+
 /// Gives the listeners to the runtime, starts to accept, and returns their descriptors.
 fn open(hub: &std::rc::Rc<Hub>, listeners: Listeners) -> io::Result<Vec<i32>> {
     let mut sockets = Vec::new();
+    let (node, inherited) = (hub.node, listeners.inherited);
+    let mut note = |socket: i32| {
+        if !inherited {
+            sockets.push(socket);
+        }
+    };
     for listener in listeners.tcp {
-        sockets.push(listener.as_raw_fd());
+        note(listener.as_raw_fd());
         let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?);
-        task::spawn(accepting, || "a TCP listener".to_owned());
+        task::spawn(until_end(node, accepting, inherited), || "a TCP listener".to_owned());
     }
     if let Some(listener) = listeners.unix {
-        sockets.push(listener.as_raw_fd());
+        note(listener.as_raw_fd());
         let path = hub.worker.borrow().settings.unixsocket.display().to_string();
         let accepting = accept::serve_unix(hub.clone(), UnixListener::from_std(listener)?, path);
-        task::spawn(accepting, || "the unix listener".to_owned());
+        task::spawn(until_end(node, accepting, inherited), || "the unix listener".to_owned());
     }
     Ok(sockets)
+}
+
+/// Accepts until the server ends. A listener of the service manager must not be shut down, since the next server goes on
+/// with it, so its accepts are dropped instead.
+async fn until_end(node: &'static Node, accepting: impl Future<Output = ()>, inherited: bool) {
+    if !inherited {
+        return accepting.await;
+    }
+    let (mut ended, mut accepting) = (std::pin::pin!(drain::requested(node)), std::pin::pin!(accepting));
+    std::future::poll_fn(|context| match ended.as_mut().poll(context) {
+        std::task::Poll::Ready(()) => std::task::Poll::Ready(()),
+        std::task::Poll::Pending => accepting.as_mut().poll(context),
+    })
+    .await;
 }
 
 #[cfg(test)]

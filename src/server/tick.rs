@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::batch::FLUSH_AT;
 use super::hub::{Guest, Hub};
-use crate::command::Worker;
+use super::task;
+use super::watchdog;
+use crate::command::{Worker, unix_ms};
 use crate::config::{OutputLimit, Settings};
+use crate::store::Progress;
 use crate::telemetry;
 
 /// Time between rounds while keys wait for their time.
@@ -25,21 +28,33 @@ const STALLED_SECONDS: u32 = 60;
 /// Keeps house for as long as the worker runs.
 pub(super) async fn keep(hub: Rc<Hub>) {
     let swept_ms = Cell::new(0);
+    if hub.worker.borrow().number() == 0 {
+        hub.node.measure(unix_ms());
+    }
     let level = Cell::new(hub.node.config.current().loglevel);
     loop {
         let volatile = hub.worker.borrow().local.timers() > 0;
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
             let mut worker = hub.worker.borrow_mut();
+            watchdog::beat(worker.number());
             worker.refresh();
             expire(&worker);
+            // What eviction cannot do now, the next rounds do; commands that need memory are told if it cannot be had.
+            let _ = crate::command::make_room(&worker);
             crate::command::react(&worker);
             crate::command::serve_later(&worker);
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
+                crate::command::keep_saving(&worker);
+                crate::command::evict_clients(&worker);
             }
             (worker.settings.clone(), worker.now_ms)
         };
+        if hub.node.keyspace.is_cut() && !hub.is_saving.replace(true) {
+            let saving = hub.clone();
+            task::spawn(async move { go_on_saving(&saving).await }, || "a snapshot".to_owned());
+        }
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
             swept_ms.set(now_ms);
             sweep(&hub, &settings, now_ms);
@@ -47,6 +62,31 @@ pub(super) async fn keep(hub: Rc<Hub>) {
                 telemetry::logging::set_level(settings.loglevel);
             }
         }
+    }
+}
+
+/// Works at a snapshot, a slice at a time, for as long as there is something to do.
+async fn go_on_saving(hub: &Hub) {
+    // Also when a slice panics, a later round begins anew.
+    let _ended = Ended(hub);
+    loop {
+        let progress = {
+            let worker = hub.worker.borrow();
+            worker.node.keyspace.continue_cut(&worker.local)
+        };
+        match progress {
+            Progress::None => return,
+            Progress::Took => hub.fair.give_way().await,
+            Progress::Wait => monoio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+struct Ended<'a>(&'a Hub);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.is_saving.set(false);
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Mode {
     Direct,
     /// `EXEC` runs it, so it must not wait.
     Transaction,
+    /// A script runs it, so it must not wait.
+    Script,
     /// Another client's change runs it again for one that waits.
     Serving,
 }

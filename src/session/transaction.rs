@@ -12,6 +12,8 @@ pub struct Transaction {
     pub queue: Vec<Frame>,
     /// Bytes of memory that they take.
     pub bytes: usize,
+    /// One of them may need more memory.
+    pub grows: bool,
     /// One of them was refused, so `EXEC` will be too.
     pub is_aborted: bool,
 }

@@ -149,6 +149,18 @@ impl Waiters {
         self.inner.lock().queues.len()
     }
 
+    /// Keys for whose removal somebody waits, too.
+    pub fn keys_minding_removal(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.queues.values().filter(|queue| queue.iter().any(|waiter| waiter.wait.minds_removal)).count()
+    }
+
+    /// The keys of a database that somebody waits for.
+    pub fn keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
+        let inner = self.inner.lock();
+        inner.queues.keys().filter(|(number, _)| *number == database).map(|(_, key)| key.clone()).collect()
+    }
+
     /// What a client waits for.
     pub fn of_client(&self, id: u64) -> Option<Arc<Waiter>> {
         self.inner.lock().clients.get(&id).cloned()

@@ -17,16 +17,27 @@ pub struct Local {
     pub(super) wheel: RefCell<Wheel>,
     /// What its command changed, while anybody listens.
     pub(super) changes: RefCell<Vec<super::observe::Change>>,
+    /// What accesses leave in records.
+    pub(super) clock: Cell<super::clock::Clock>,
+    pub(super) random: Cell<u64>,
+    pub(super) evictor: RefCell<super::evict::Evictor>,
     held: Cell<Hold>,
     /// The shards of the exclusive entry in force.
     owned: RefCell<Vec<u32>>,
     /// Where the key of the shared entry in force hashes to, so that the access itself need not hash it again.
     routed: Cell<Routed>,
+    /// The same for the keys of an exclusive entry, in the order in which they were named, and the place in it of the key that
+    /// was accessed last: commands go through their keys in that order.
+    routes: RefCell<Vec<Routed>>,
+    place: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
+    /// Beside others, to read only.
+    Reading,
+    /// Beside others.
     Shared,
     Exclusive,
     Global,
@@ -45,13 +56,19 @@ const NOWHERE: Routed = Routed { key: std::ptr::slice_from_raw_parts(std::ptr::n
 impl Local {
     /// The state of `worker`, starting at `now_ms`.
     pub fn new(worker: usize, now_ms: u64) -> Self {
+        use std::hash::BuildHasher;
         Local {
             worker,
             wheel: RefCell::new(Wheel::new(now_ms)),
             changes: RefCell::default(),
+            clock: Cell::default(),
+            random: Cell::new(foldhash::quality::RandomState::default().hash_one(worker) | 1),
+            evictor: RefCell::default(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
             routed: Cell::new(NOWHERE),
+            routes: RefCell::default(),
+            place: Cell::new(0),
         }
     }
 
@@ -62,8 +79,24 @@ impl Local {
 
     /// Whether this worker is inside anything.
     #[inline]
-    pub(super) fn is_inside(&self) -> bool {
+    pub fn is_inside(&self) -> bool {
         self.held.get() != Hold::Nothing
+    }
+
+    /// Whether the entry in force is one to change keys.
+    #[inline]
+    pub(super) fn may_change(&self) -> bool {
+        !matches!(self.held.get(), Hold::Nothing | Hold::Reading)
+    }
+
+    /// Whether this worker is alone where it is.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.held.get(), Hold::Exclusive | Hold::Global)
+    }
+
+    /// Goes back to the first key of the exclusive entry in force.
+    pub(super) fn rewind(&self) {
+        self.place.set(0);
     }
 
     /// The hash and the shard of a key.
@@ -72,6 +105,15 @@ impl Local {
         let routed = self.routed.get();
         if std::ptr::eq(routed.key, key) {
             return (routed.hash, routed.shard);
+        }
+        if self.held.get() == Hold::Exclusive {
+            let (routes, place) = (self.routes.borrow(), self.place.get());
+            for next in [place, place + 1] {
+                if let Some(routed) = routes.get(next).filter(|routed| std::ptr::eq(routed.key, key)) {
+                    self.place.set(next);
+                    return (routed.hash, routed.shard);
+                }
+            }
         }
         let hash = keyspace.hasher.hash(key);
         (hash, keyspace.shard_of(key, hash))
@@ -97,17 +139,47 @@ impl Keyspace {
         let hash = self.hasher.hash(key);
         let shard = self.shard_of(key, hash);
         self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
         local.routed.set(Routed { key, hash, shard });
         Ok(self.outermost(local, Hold::Shared))
     }
 
-    /// Enters one shard by its number, beside other workers.
+    /// Enters the shard of one key, beside other workers, only to read it.
+    #[inline]
+    pub fn enter_key_to_read<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        let hash = self.hasher.hash(key);
+        let shard = self.shard_of(key, hash);
+        self.gate.enter_shared(local.worker, shard)?;
+        local.routed.set(Routed { key, hash, shard });
+        Ok(self.outermost(local, Hold::Reading))
+    }
+
+    /// Enters the shard of a key by its number and the key's hash, beside other workers.
+    pub(super) fn enter_hash<'a>(&'a self, local: &'a Local, shard: u32, hash: u64) -> Result<Held<'a>, Busy> {
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        self.gate.enter_shared(local.worker, shard)?;
+        if self.cut.is_active() && self.is_uncut(shard, hash) {
+            self.gate.leave(local.worker);
+            return self.enter_uncut(local, shard, hash);
+        }
+        Ok(self.outermost(local, Hold::Shared))
+    }
+
+    /// Enters one shard by its number, beside other workers, only to look.
     pub(super) fn enter_shard<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
         if local.is_inside() {
             return Ok(self.nested(local));
         }
         self.gate.enter_shared(local.worker, shard)?;
-        Ok(self.outermost(local, Hold::Shared))
+        Ok(self.outermost(local, Hold::Reading))
     }
 
     /// Enters the shards of several keys, alone.
@@ -116,8 +188,35 @@ impl Keyspace {
         local: &'a Local,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Held<'a>, Busy> {
-        let shards = keys.map(|key| self.shard_of(key, self.hasher.hash(key)));
-        self.enter_shards(local, shards)
+        if local.is_inside() {
+            return Ok(self.nested(local));
+        }
+        keys.for_each(|key| self.name(local, key));
+        self.enter_named(local)
+    }
+
+    /// Names a key for the next [`Keyspace::enter_named`].
+    pub fn name(&self, local: &Local, key: &[u8]) {
+        let hash = self.hasher.hash(key);
+        local.routes.borrow_mut().push(Routed { key, hash, shard: self.shard_of(key, hash) });
+    }
+
+    /// Enters the shards of the keys that were named, alone. The names are forgotten in any case.
+    pub fn enter_named<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
+        // What changes under this entry is handed to the cut when it does, and cannot wait then.
+        if self.cut.is_active() && !local.is_inside() && self.cut_is_full() {
+            local.routes.borrow_mut().clear();
+            return Err(Busy);
+        }
+        let routes = std::mem::take(&mut *local.routes.borrow_mut());
+        let entered = self.enter_shards(local, routes.iter().map(|routed| routed.shard));
+        let mut kept = local.routes.borrow_mut();
+        *kept = routes;
+        local.place.set(0);
+        if entered.is_err() {
+            kept.clear();
+        }
+        entered
     }
 
     /// Enters shards by their numbers, alone.
@@ -144,8 +243,49 @@ impl Keyspace {
             debug_assert!(local.held.get() == Hold::Global, "a wider entry inside a narrower one");
             return Ok(self.nested(local));
         }
+        if self.cut.is_active() && self.cut_is_full() {
+            return Err(Busy);
+        }
         self.gate.enter_global(local.worker, PATIENCE)?;
         Ok(self.outermost(local, Hold::Global))
+    }
+
+    /// The shard of a key, to compare with others.
+    pub fn shard_of_key(&self, key: &[u8]) -> u32 {
+        self.shard_of(key, self.hasher.hash(key))
+    }
+
+    /// Whether this worker has entered everything.
+    pub fn holds_everything(&self, local: &Local) -> bool {
+        local.held.get() == Hold::Global
+    }
+
+    /// Whether this worker is alone in the shard of a key. What runs commands within an entry has to know, because they
+    /// enter nothing more.
+    pub fn holds(&self, local: &Local, key: &[u8]) -> bool {
+        match local.held.get() {
+            Hold::Global => true,
+            Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
+            Hold::Reading | Hold::Shared | Hold::Nothing => false,
+        }
+    }
+
+    /// Adds the shard of a key to those that this worker has entered alone.
+    ///
+    /// # Errors
+    /// [`Busy`] where others are in it, and where not just some shards were entered. It never waits for long, so two that
+    /// want each other's shards do not wait for ever.
+    pub fn widen(&self, local: &Local, key: &[u8]) -> Result<(), Busy> {
+        if local.held.get() != Hold::Exclusive {
+            return Err(Busy);
+        }
+        let shard = self.shard_of_key(key);
+        let mut owned = local.owned.borrow_mut();
+        if let Err(place) = owned.binary_search(&shard) {
+            self.gate.add_exclusive(local.worker, shard, PATIENCE)?;
+            owned.insert(place, shard);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -168,11 +308,14 @@ impl Drop for Held<'_> {
         let (gate, worker) = (&self.keyspace.gate, self.local.worker);
         match self.local.held.replace(Hold::Nothing) {
             Hold::Nothing => (),
-            Hold::Shared => {
+            Hold::Reading | Hold::Shared => {
                 self.local.routed.set(NOWHERE);
                 gate.leave(worker);
             }
-            Hold::Exclusive => gate.leave_exclusive(worker, &self.local.owned.borrow()),
+            Hold::Exclusive => {
+                self.local.routes.borrow_mut().clear();
+                gate.leave_exclusive(worker, &self.local.owned.borrow());
+            }
             Hold::Global => gate.leave_global(),
         }
     }

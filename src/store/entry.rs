@@ -1,5 +1,6 @@
 //! One key, locked: [`Entry`] reads and changes it, and keeps the counts exact.
 
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
@@ -79,6 +80,8 @@ pub struct Entry<'a> {
     object_soonest: Option<u64>,
     /// The key is past its time: it counts as absent, and gives way to what is set or goes when the entry closes.
     expired: bool,
+    /// The access was noted: one command counts once.
+    touched: Cell<bool>,
     delta: Delta,
 }
 
@@ -94,6 +97,7 @@ impl<'a> Entry<'a> {
             object_bytes: 0,
             object_soonest: None,
             expired: false,
+            touched: Cell::new(false),
             delta: Delta::default(),
         };
         entry.expired = entry.stored().is_some_and(|record| record.is_expired(store.now_ms));
@@ -119,8 +123,16 @@ impl<'a> Entry<'a> {
     #[inline]
     pub fn value(&self) -> Option<Value<'_>> {
         let record = self.record()?;
-        record.set_access(self.store.clock());
+        self.touch(record);
         Some(record.value())
+    }
+
+    /// Notes the access, once.
+    #[inline]
+    fn touch(&self, record: Record<'_>) {
+        if !self.touched.replace(true) {
+            self.store.touch(record);
+        }
     }
 
     /// When the key expires, in milliseconds of Unix time.
@@ -266,13 +278,12 @@ impl<'a> Entry<'a> {
 
     /// The boxed object, to change it in place. The entry counts afterwards what it grew or shrank.
     pub fn object_mut(&mut self) -> Option<&mut Object> {
-        let clock = self.store.clock();
         let record = self.record()?;
         let (before, soonest) = match record.value() {
             Value::Boxed(object) => (object.memory(), object.soonest()),
             _ => return None,
         };
-        record.set_access(clock);
+        self.touch(record);
         // Called twice, the second call's `before` holds what the first changed, so only the first counts.
         if self.object_bytes == 0 {
             self.object_bytes = before;
@@ -313,6 +324,8 @@ impl<'a> Entry<'a> {
             };
             return self.insert(payload, expiry);
         };
+        self.touch(record);
+        let access = self.store.replaced_access(record);
         let old = record.expiry();
         let expiry = match ttl {
             Ttl::Keep => old,
@@ -321,14 +334,14 @@ impl<'a> Entry<'a> {
         };
         // SAFETY: this entry holds the exclusive lock, and no borrow of the value is alive: `payload` is the caller's.
         if old.is_some() == expiry.is_some() && unsafe { record.overwrite(&payload) } {
-            record.set_access(self.store.clock());
+            record.set_access(access);
             if old != expiry {
                 self.set_expiry(expiry);
             }
             return;
         }
         let fresh = Record::build(self.key, expiry, payload);
-        self.swap_record(fresh, self.store.clock());
+        self.swap_record(fresh, access);
         if let Some(due) = expiry
             && old != expiry
         {
@@ -356,7 +369,7 @@ impl<'a> Entry<'a> {
                     MapEntry::Occupied(entry) => {
                         // Another worker set the key after this entry removed it: the later write wins.
                         self.place = Place::Occupied(entry);
-                        self.swap_record(fresh, self.store.clock());
+                        self.swap_record(fresh, self.store.fresh_access());
                         return self.arm_if(expiry);
                     }
                 }
@@ -365,12 +378,12 @@ impl<'a> Entry<'a> {
                 // The key that is there is past its time, and gives way.
                 self.place = occupied;
                 self.note_expired();
-                self.swap_record(fresh, self.store.clock());
+                self.swap_record(fresh, self.store.fresh_access());
                 return self.arm_if(expiry);
             }
         };
         if let Some(record) = entry.key().record() {
-            record.set_access(self.store.clock());
+            record.set_access(self.store.fresh_access());
         }
         self.store.notify(self.key, Event::NEW);
         self.place = Place::Occupied(entry);

@@ -6,6 +6,7 @@ use super::enter::Local;
 use super::keyspace::{Delta, Keyspace};
 use super::object::Collection;
 use super::observe::Event;
+use super::reclaim;
 use super::slot::{Armed, Due, KeyHasher, Slot};
 use super::view::Store;
 use crate::value::hash::Hash;
@@ -21,7 +22,7 @@ impl Keyspace {
         }
         let mut postponed = Vec::new();
         let more = local.wheel.borrow_mut().advance(now_ms, budget, |timer| {
-            let Ok(_held) = self.enter_shard(local, u32::from(timer.shard)) else {
+            let Ok(_held) = self.enter_hash(local, u32::from(timer.shard), timer.hash) else {
                 postponed.push(timer);
                 return;
             };
@@ -70,14 +71,31 @@ impl Keyspace {
         now_ms: u64,
         entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>,
     ) {
-        if let Some(record) = entry.key().record() {
-            let bytes = -(record.memory() as i64);
-            let volatile = -i64::from(record.expiry().is_some());
-            self.count(local.worker, database, Delta { keys: -1, volatile, bytes });
-            Store::new(self, local, database, now_ms).notify(record.key(), Event::EXPIRED);
-        }
-        drop(entry.remove_entry());
+        self.remove_entry(local, database, now_ms, entry, Event::EXPIRED, false);
         self.note_expired(local.worker);
+    }
+
+    /// Removes a key and tells why. A large value is freed on another thread if that is wanted.
+    pub(super) fn remove_entry(
+        &self,
+        local: &Local,
+        database: usize,
+        now_ms: u64,
+        entry: scc::hash_map::OccupiedEntry<'_, Slot, (), KeyHasher>,
+        why: Event,
+        lazily: bool,
+    ) {
+        let mut memory = 0;
+        if let Some(record) = entry.key().record() {
+            memory = record.memory();
+            let volatile = -i64::from(record.expiry().is_some());
+            self.count(local.worker, database, Delta { keys: -1, volatile, bytes: -(memory as i64) });
+            Store::new(self, local, database, now_ms).notify(record.key(), why);
+        }
+        let (slot, ()) = entry.remove_entry();
+        if lazily && memory >= reclaim::LARGE {
+            reclaim::later(Box::new(slot));
+        }
     }
 }
 

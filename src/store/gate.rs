@@ -138,6 +138,19 @@ impl<W: Word> Gate<W> {
         Err(Busy)
     }
 
+    /// Owns one shard more, within [`Gate::enter_exclusive`].
+    pub(super) fn add_exclusive(&self, worker: usize, shard: u32, patience: u32) -> Result<(), Busy> {
+        let owner = &self.owners[shard as usize];
+        if !owner.take(worker as u32 + 1) {
+            return Err(Busy);
+        }
+        if self.await_others(worker, patience, |place| place == shard + 1) {
+            return Ok(());
+        }
+        owner.release(0);
+        Err(Busy)
+    }
+
     /// Gives `shards` back.
     pub(super) fn leave_exclusive(&self, worker: usize, shards: &[u32]) {
         for &shard in shards {

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
+use super::cut::Cut;
 use super::gate::Gate;
+use super::memory::Running;
 use super::observe::Interest;
 use super::slot::{KeyHasher, Map};
 use super::wheel::Timer;
@@ -40,12 +42,16 @@ pub struct Keyspace {
     shards: usize,
     /// Counts of each worker over each database, `database * workers + worker`.
     counts: Box<[Counts]>,
+    /// The bytes of all counts together.
+    pub(super) running: Running,
     /// Changes since start, each worker's own.
     dirty: Box<[Dirty]>,
     /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
     /// Who listens to changes of keys.
     pub(super) interest: Interest,
+    /// The snapshot that is being taken.
+    pub(super) cut: Cut,
 }
 
 /// The maps of one database, one a shard.
@@ -67,6 +73,7 @@ pub(super) struct Counts {
 struct Dirty {
     changes: AtomicU64,
     expired: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// The counts of a database.
@@ -103,9 +110,11 @@ impl Keyspace {
             route: routes(shards),
             shards,
             counts: (0..databases * shape.workers).map(|_| Counts::default()).collect(),
+            running: Running::new(shape.workers),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
             interest: Interest::new(),
+            cut: Cut::default(),
         }
     }
 
@@ -169,6 +178,7 @@ impl Keyspace {
     /// Takes the maps of a database out, if it has any, which leaves it empty. The caller is inside globally.
     pub(super) fn take_database(&self, database: usize) -> Option<Database> {
         let old = self.databases[database].swap(std::ptr::null_mut(), Ordering::AcqRel);
+        self.running.forget(self.totals(database).bytes);
         for worker in 0..self.workers() {
             self.counts[database * self.workers() + worker].clear();
         }
@@ -191,6 +201,11 @@ impl Keyspace {
         self.indices[usize::from(second)].store(a as u16, Ordering::Relaxed);
     }
 
+    /// What names the keys that a database has now, whatever index they move to.
+    pub(super) fn identity(&self, database: usize) -> u16 {
+        self.identities[database].load(Ordering::Relaxed)
+    }
+
     /// Where the database of a timer is now. The caller is inside.
     pub(super) fn database_of(&self, timer: &Timer) -> usize {
         self.indices[usize::from(timer.database)].load(Ordering::Relaxed).into()
@@ -199,6 +214,7 @@ impl Keyspace {
     #[inline]
     pub(super) fn count(&self, worker: usize, database: usize, delta: Delta) {
         self.counts[database * self.workers() + worker].add(delta);
+        self.running.add(worker, delta.bytes);
     }
 
     #[inline]
@@ -211,6 +227,11 @@ impl Keyspace {
         bump(&self.dirty[worker].expired, 1);
     }
 
+    #[inline]
+    pub(super) fn note_evicted(&self, worker: usize) {
+        bump(&self.dirty[worker].evicted, 1);
+    }
+
     /// Changes of keys since start.
     pub fn changes(&self) -> u64 {
         self.dirty.iter().map(|dirty| dirty.changes.load(Ordering::Relaxed)).sum()
@@ -221,9 +242,15 @@ impl Keyspace {
         self.dirty.iter().map(|dirty| dirty.expired.load(Ordering::Relaxed)).sum()
     }
 
+    /// Keys that were removed because memory was short, since start or [`Keyspace::reset_stats`].
+    pub fn evicted(&self) -> u64 {
+        self.dirty.iter().map(|dirty| dirty.evicted.load(Ordering::Relaxed)).sum()
+    }
+
     /// Sets the statistics that `CONFIG RESETSTAT` resets to 0.
     pub fn reset_stats(&self) {
-        self.dirty.iter().for_each(|dirty| dirty.expired.store(0, Ordering::Relaxed));
+        let words = self.dirty.iter().flat_map(|dirty| [&dirty.expired, &dirty.evicted]);
+        words.for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     /// The counts of one database.

@@ -4,12 +4,16 @@
 //! reads and changes keys through its [`Store`]. A key is one [`Record`], one allocation of the [`heap`]; larger values
 //! hang behind it as an [`Object`].
 
+mod clock;
+mod cut;
 mod enter;
 mod entry;
+mod evict;
 mod expire;
 mod gate;
 pub mod heap;
 mod keyspace;
+pub mod memory;
 mod object;
 mod observe;
 mod prefetch;
@@ -24,8 +28,11 @@ mod watch;
 mod wheel;
 mod whole;
 
+pub use clock::Clock;
+pub use cut::{Each, Progress, Room, Taker};
 pub use enter::{Held, Local};
 pub use entry::{Entry, OwnedValue, Parcel, Ttl};
+pub use evict::{Eviction, Order, Policy};
 pub use gate::Busy;
 pub use keyspace::{DATABASES_MAX, Keyspace, SLOTS, Shape, Totals};
 pub use object::{Collection, Kind, LongString, Object, malloc_size};

@@ -75,6 +75,12 @@ events! {
 }
 
 impl Event {
+    /// An event of a change that keyspace notifications leave out: watches, persistence and replication hear of it, and no
+    /// setting of `notify-keyspace-events` publishes it.
+    pub const fn silent(name: &'static str) -> Event {
+        Event { class: Class(0), name }
+    }
+
     /// A key was removed.
     pub const DEL: Event = Event::generic("del");
     /// A key was created.
@@ -83,6 +89,8 @@ impl Event {
     pub const MISS: Event = Event { class: Class::MISS, name: "keymiss" };
     /// A key was removed because its time was up.
     pub const EXPIRED: Event = Event { class: Class::EXPIRED, name: "expired" };
+    /// A key was removed because memory was short.
+    pub const EVICTED: Event = Event { class: Class::EVICTED, name: "evicted" };
 }
 
 /// A change of a key that somebody listens to.

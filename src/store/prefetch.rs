@@ -60,14 +60,15 @@ impl Store<'_> {
         let mut chases = [Chase { tags: std::ptr::null(), block: std::ptr::null(), tag: 0 }; AHEAD];
         let mut count = 0;
         for key in keys.iter().take(AHEAD) {
-            let hash = self.keyspace.hasher.hash(key);
-            let map = &self.keyspace.database(self.database).maps[self.keyspace.shard_of(key, hash) as usize];
+            let (hash, shard) = self.local.route(self.keyspace, key);
+            let map = &self.keyspace.database(self.database).maps[shard as usize];
             if let Some(chase) = layout.begin(map, hash) {
                 fetch(chase.tags.cast());
                 chases[count] = chase;
                 count += 1;
             }
         }
+        self.local.rewind();
         for chase in &mut chases[..count] {
             chase.find_entry();
             fetch(chase.block.cast());

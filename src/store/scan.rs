@@ -4,6 +4,8 @@
 //! growing and shrinking, and to continue at one is to find its bucket. All iteration here owns the shard and goes
 //! bucket by bucket, so that a position passes every key at most once, and no key that is there is missed.
 
+use std::ops::Range;
+
 use super::gate::{Busy, Word};
 use super::keyspace::{Database, Keyspace};
 use super::record::Record;
@@ -12,7 +14,7 @@ use super::view::Store;
 use super::{Held, Local};
 
 /// Bits of a cursor that hold the position in a shard: the upper bits of the hash.
-const POSITION_BITS: u32 = 48;
+pub(super) const POSITION_BITS: u32 = 48;
 /// What a hash is shifted by to be a position.
 const SHIFT: u32 = 64 - POSITION_BITS;
 /// Buckets of a map hold 32 entries.
@@ -214,7 +216,7 @@ fn choose_shard(database: &Database, keys: u64, random: &mut impl FnMut() -> u64
 
 impl Keyspace {
     /// Enters one shard alone. Nothing is held meanwhile, so waiting for its owner's command cannot lock anybody out.
-    fn enter_in_turn<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
+    pub(super) fn enter_in_turn<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
         let mut turn = 0;
         loop {
             match self.enter_shards(local, std::iter::once(shard)) {
@@ -233,8 +235,9 @@ fn bucket_shift(map: &Map) -> Option<u32> {
 }
 
 /// Visits the records of whole buckets from `position` on, until `count` were visited or `visit` returns false. The
-/// position that follows, or `None` at the map's end. The caller owns the shard.
-fn walk(
+/// position that follows, or `None` at the map's end. The caller is inside the shard; if it is not alone there, what others
+/// add or remove meanwhile may be missed or seen twice, and no more.
+pub(super) fn walk(
     map: &Map,
     hasher: KeyHasher,
     position: u64,
@@ -265,6 +268,25 @@ fn walk(
         found = entry.next_sync();
     }
     None
+}
+
+/// Visits the records at some positions, each once. The caller owns the map's shard.
+pub(super) fn walk_range(map: &Map, hasher: KeyHasher, positions: Range<u64>, visit: &mut dyn FnMut(Record<'_>)) {
+    let Some(shift) = bucket_shift(map) else { return };
+    let mut found = seek(map, positions.start, shift);
+    let Some(shift) = bucket_shift(map) else { return };
+    while let Some(entry) = found {
+        if let Some(record) = entry.key().record() {
+            let at = hasher.hash(record.key()) >> SHIFT;
+            if at >> shift > (positions.end - 1) >> shift {
+                return;
+            }
+            if positions.contains(&at) {
+                visit(record);
+            }
+        }
+        found = entry.next_sync();
+    }
 }
 
 /// An entry at or before the first one at `position`, close to it.

@@ -18,12 +18,19 @@ pub struct Store<'a> {
     pub database: usize,
     /// Milliseconds of Unix time at which the command runs: keys past it are gone.
     pub now_ms: u64,
+    /// Accesses leave nothing in records.
+    pub(super) still: bool,
 }
 
 impl<'a> Store<'a> {
     /// The view of `worker` on `database` at `now_ms`.
     pub fn new(keyspace: &'a Keyspace, local: &'a Local, database: usize, now_ms: u64) -> Self {
-        Store { keyspace, local, database, now_ms }
+        Store { keyspace, local, database, now_ms, still: false }
+    }
+
+    /// The same view, whose accesses leave nothing in records (`CLIENT NO-TOUCH`).
+    pub fn without_touch(self) -> Store<'a> {
+        Store { still: true, ..self }
     }
 
     /// The keyspace behind the view.
@@ -43,20 +50,13 @@ impl<'a> Store<'a> {
         (hash, shard, &self.keyspace.database(self.database).maps[shard as usize])
     }
 
-    /// The second of the access clock.
-    #[inline]
-    pub(super) fn clock(&self) -> u32 {
-        (self.now_ms / 1000) as u32
-    }
-
     /// Reads a key under its shared lock, as a command of a client does: the access clock is set. A key past its time is
     /// not there. `read` must not touch the store.
     #[inline]
     pub fn read<R>(&self, key: &[u8], read: impl FnOnce(Option<Record<'_>>) -> R) -> R {
-        let clock = self.clock();
         self.peek(key, |record| {
             match record {
-                Some(record) => record.set_access(clock),
+                Some(record) => self.touch(record),
                 None => self.notify_miss(key),
             }
             read(record)
@@ -92,15 +92,27 @@ impl<'a> Store<'a> {
     /// Removes a key that a read found past its time.
     #[cold]
     fn remove_expired(&self, key: &[u8]) {
+        let (hash, shard, _) = self.locate(key);
+        // What a reader must not hand out to a cut stays until it was.
+        if self.keyspace.cut.is_active() && !self.local.is_alone() && self.keyspace.is_uncut(shard, hash) {
+            return;
+        }
         // Opening an entry removes an expired record.
-        self.update(key, |_| ());
+        self.update_inside(key, |_| ());
     }
 
     /// Opens a key under its exclusive lock, to read and change it. A key past its time is removed first. `update` must
     /// not touch the store.
     #[inline]
     pub fn update<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
+        debug_assert!(self.local.may_change(), "a change under an entry to read");
+        self.update_inside(key, update)
+    }
+
+    #[inline]
+    fn update_inside<R>(&self, key: &[u8], update: impl FnOnce(&mut Entry<'_>) -> R) -> R {
         let (hash, shard, map) = self.locate(key);
+        self.before_change(shard, hash);
         let probe = Probe { hash, key: Some(key) };
         let place = match map.entry_sync(Slot::probing(&probe)) {
             MapEntry::Occupied(entry) => Place::Occupied(entry),
@@ -135,12 +147,22 @@ impl<'a> Store<'a> {
         true
     }
 
+    /// Hands out what is about to change to the cut, if there is one. An entry beside others has done so.
+    #[inline]
+    fn before_change(&self, shard: u32, hash: u64) {
+        if self.keyspace.cut.is_active() && self.local.is_alone() {
+            self.keyspace.before_change(shard, hash);
+        }
+    }
+
     /// Opens a key that is stored: a look-up that finds nothing needs no probe, which makes it the cheaper half of `DEL`.
     fn open<'k>(&self, key: &'k [u8]) -> Option<Entry<'k>>
     where
         'a: 'k,
     {
+        debug_assert!(self.local.may_change(), "a change under an entry to read");
         let (hash, shard, map) = self.locate(key);
+        self.before_change(shard, hash);
         let found = map.get_sync(&Lookup { hash, key })?;
         Some(Entry::new(*self, key, (hash, shard), Place::Occupied(found)))
     }

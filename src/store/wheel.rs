@@ -27,7 +27,7 @@ pub(super) struct Timer {
 }
 
 /// The bits of a hash that a timer keeps.
-const HASH_KEPT: u64 = !(0xffff << 8);
+pub(super) const HASH_KEPT: u64 = !(0xffff << 8);
 
 /// A timer in 16 bytes: the due time in 48 bits (year 10889), the hash in 48, shard and database in 16 each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +175,50 @@ impl Wheel {
         }
     }
 
+    /// At most `most` timers that lie together, from any one on, each as likely. Those that are firing are left out.
+    pub(super) fn sample(&self, random: u64, most: usize) -> Vec<Timer> {
+        let Some(at) = random.checked_rem(self.counts.iter().sum::<usize>() as u64) else { return Vec::new() };
+        let mut at = at as usize;
+        let level = self.counts.iter().position(|&count| lies_within(&mut at, count)).unwrap_or(0);
+        let slots = &self.levels[level];
+        let first = slots.iter().position(|slot| lies_within(&mut at, slot.len())).unwrap_or(0);
+        let mut found = Vec::with_capacity(most);
+        for slot in slots[first..].iter().chain(&slots[..first]) {
+            let from = std::mem::take(&mut at);
+            found.extend(slot[from..].iter().take(most - found.len()).map(|packed| packed.timer()));
+            if found.len() == most {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Takes out the timer that is due soonest, to the accuracy of the slot that it waits in; where that holds many, the
+    /// soonest of its last ones.
+    pub(super) fn take_soonest(&mut self) -> Option<Timer> {
+        const COMPARED: usize = 32;
+        if self.len == 0 {
+            return None;
+        }
+        let level = (0..LEVELS).find(|&level| self.counts[level] > 0).filter(|_| self.firing.is_empty());
+        let slot = match level {
+            None => &mut self.firing,
+            Some(level) => {
+                let now = (self.tick >> (SLOT_BITS * level as u32)) as usize;
+                let ahead = (0..SLOTS).find(|ahead| !self.levels[level][(now + ahead) % SLOTS].is_empty())?;
+                &mut self.levels[level][(now + ahead) % SLOTS]
+            }
+        };
+        let tail = slot.len().saturating_sub(COMPARED);
+        let soonest = (tail..slot.len()).min_by_key(|&at| slot[at])?;
+        let packed = slot.swap_remove(soonest);
+        self.len -= 1;
+        if let Some(level) = level {
+            self.counts[level] -= 1;
+        }
+        Some(packed.timer())
+    }
+
     /// Looks at the next timers, at most `budget`, and drops the stale ones and the repeated.
     ///
     /// A key that is deleted and set again to expire at the same moment leaves equal timers, all of which are right. They
@@ -211,6 +255,13 @@ impl Wheel {
             }
         }
     }
+}
+
+/// Whether `at` is among the next `count`; if not, they are passed.
+fn lies_within(at: &mut usize, count: usize) -> bool {
+    let here = *at < count;
+    *at -= if here { 0 } else { count };
+    here
 }
 
 #[cfg(test)]
@@ -302,6 +353,36 @@ mod tests {
         fired.dedup();
         assert_eq!(fired, (0..500).filter(|i| i % 2 == 1).collect::<Vec<_>>());
         assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn the_soonest_is_taken_first() {
+        let mut wheel = Wheel::new(0);
+        // One a slot of each level, and some in the last slot.
+        let dues = [100, 5_000, 900_000, 200_000_000, 210_000_000, 1 << 40, 1 << 41];
+        dues.iter().rev().for_each(|&due| wheel.insert(&timer(due)));
+        let taken: Vec<_> = std::iter::from_fn(|| wheel.take_soonest()).map(|timer| timer.due_ms).collect();
+        assert_eq!(taken, dues);
+        assert!(wheel.is_empty() && wheel.counts == [0; LEVELS]);
+    }
+
+    #[test]
+    fn samples_reach_every_timer() {
+        let mut wheel = Wheel::new(0);
+        (0..500).for_each(|i| wheel.insert(&timer(i * 7919 + 10)));
+        let mut dice = 1u64;
+        let mut roll = || {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            dice ^ dice >> 32
+        };
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..2000 {
+            let sample = wheel.sample(roll(), 5);
+            assert!(!sample.is_empty() && sample.len() <= 5);
+            seen.extend(sample.iter().map(|timer| timer.due_ms));
+        }
+        assert_eq!((seen.len(), wheel.len()), (500, 500));
+        assert!(Wheel::new(0).sample(1, 5).is_empty());
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Store<'_> {
             self.keyspace.interest.watches.touch_all(database, |key| store.exists(key));
         }
         let removed = databases.clone().map(|database| self.keyspace.totals(database).keys).sum();
-        let maps = databases.filter_map(|database| self.keyspace.take_database(database)).collect();
+        let take = |index| self.keyspace.give_to_cut(index, self.keyspace.take_database(index)?);
+        let maps = databases.filter_map(take).collect();
         Ok(Flushed { removed, maps })
     }
 

@@ -39,6 +39,8 @@ pub struct Counters {
     pub query_buffer_closed: AtomicU64,
     /// Clients closed because their output buffer passed its limit.
     pub output_buffer_closed: AtomicU64,
+    /// Clients closed because all together took more than `maxmemory-clients`.
+    pub evicted_clients: AtomicU64,
     /// Wrong names and passwords.
     pub denied_logins: AtomicU64,
     /// Commands that their users may not call.
@@ -135,6 +137,7 @@ impl Stats {
                 errors,
                 query_buffer_closed,
                 output_buffer_closed,
+                evicted_clients,
                 // As in Redis, what was refused stays on record.
                 denied_logins: _,
                 denied_commands: _,
@@ -154,6 +157,7 @@ impl Stats {
                 errors,
                 query_buffer_closed,
                 output_buffer_closed,
+                evicted_clients,
             ] {
                 counter.store(0, Relaxed);
             }

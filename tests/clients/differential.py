@@ -143,7 +143,7 @@ COMMANDS = [
     lambda: [pick(["RENAME", "RENAMENX"]), key(), key()],
     lambda: ["COPY", key(), key(), *options(["DB", pick([0, 1, 15, 16, -1, "x"])], ["REPLACE"], ["foo"])],
     lambda: ["MOVE", key(), pick([0, 1, 15, 16, -1, "x"])],
-    lambda: [pick(["EXPIRE", "PEXPIRE"]), key(), pick([1000000, -1, 0, "x", 2**63 - 1, -(2**63)]), *options(*TTL_OPTIONS)],
+    lambda: [pick(["EXPIRE", "PEXPIRE"]), key(), pick([rng.randrange(10**6, 10**9), -1, 0, "x", 2**63 - 1, -(2**63)]), *options(*TTL_OPTIONS)],
     lambda: [pick(["EXPIREAT", "PEXPIREAT"]), key(), pick([99999999999999, 1, 0, "x", 2**63 - 1]), *options(*TTL_OPTIONS)],
     lambda: [pick(["EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL"]), key()],
     lambda: ["OBJECT", pick(["ENCODING", "FREQ", "foo"]), key()],
@@ -157,6 +157,16 @@ FAMILIES = {name: module.commands(rng) for name, module in MODULES.items()}
 COMMANDS = FAMILIES[sys.argv[5]] if len(sys.argv) > 5 else COMMANDS + [one for family in FAMILIES.values() for one in family]
 # What only newer servers know: `newer(rng)`, for those that have the command `NEWER`.
 ADVANCED = [(module.NEWER, module.newer(rng)) for module in MODULES.values() if hasattr(module, "newer")]
+
+
+def asked(reference, words):
+    """What the reference replies. Redis's SORT takes the `ERANGE` that an earlier command's number left in `errno` for a fault of
+    its own numbers, so it is asked again after a command that clears that."""
+    reply = reference(*words)
+    if str(words[0]).upper().startswith("SORT") and isinstance(reply, bytes) and b"can't be converted into double" in reply:
+        reference("INCRBYFLOAT", "none", "x")
+        reply = reference(*words)
+    return reply
 
 
 def same(words, theirs, ours) -> bool:
@@ -198,7 +208,7 @@ try:
             connection("HELLO", protocol)
         for number in range(count):
             words = pick(COMMANDS)()
-            expected, got = theirs(*words), ours(*words)
+            expected, got = asked(theirs, words), ours(*words)
             assert same(words, expected, got), (
                 f"command {number} of seed {seed}, RESP{protocol}: {[str(word)[:80] for word in words]}\n"
                 f"  redis  {str(expected)[:300]}\n  roster {str(got)[:300]}"

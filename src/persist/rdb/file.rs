@@ -48,6 +48,43 @@ pub struct Keyed {
     pub frequency: Option<u8>,
 }
 
+/// What a file begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// The version.
+    pub version: u16,
+    /// Whose types it has.
+    pub dialect: Dialect,
+}
+
+impl Head {
+    /// Bytes of a head.
+    pub const LEN: usize = 9;
+
+    /// Reads the head of a file.
+    ///
+    /// # Errors
+    /// [`Damage::Version`] if it is no RDB, or of a version that is not read.
+    pub fn read(head: [u8; Head::LEN]) -> Result<Head, Damage> {
+        let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let (magic, number) = head.split_at(head.len() - digits);
+        let number = number.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        // Nine digits fit 32 bits.
+        let version = u16::try_from(number).unwrap_or(0);
+        let dialect = match (magic, version) {
+            (b"REDIS", 1..=REDIS_LATEST) => Dialect::Redis,
+            (b"VALKEY", SHARED_LATEST..=VALKEY) => Dialect::Valkey,
+            _ => return Err(Damage::Version(head.into())),
+        };
+        Ok(Head { version, dialect })
+    }
+
+    /// Whether a checksum ends the file.
+    pub fn is_summed(self) -> bool {
+        self.version >= SUMMED
+    }
+}
+
 /// Why a file is not read, and where.
 #[derive(Debug)]
 pub struct LoadError {
@@ -71,6 +108,8 @@ pub struct Reader<R> {
     input: Input<R>,
     version: u16,
     ended: bool,
+    /// Whether the source has parts only, and ends with one of them.
+    is_excerpt: bool,
     /// Keys without elements, which were skipped: Redis once saved some by mistake.
     pub empty_keys: u64,
 }
@@ -81,11 +120,23 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`Damage::Version`] if it is no RDB, or of a version that is not read.
     pub fn new(source: R, bounds: Bounds) -> Result<Self, LoadError> {
-        let mut reader = Reader { input: Input::summing(source, bounds), version: 0, ended: false, empty_keys: 0 };
+        let mut reader = Reader {
+            input: Input::summing(source, bounds),
+            version: 0,
+            ended: false,
+            is_excerpt: false,
+            empty_keys: 0,
+        };
         match reader.head() {
             Ok(()) => Ok(reader),
             Err(damage) => Err(reader.fail(damage)),
         }
+    }
+
+    /// Reads parts that [`super::extent`] cut out of a file, and nothing behind them.
+    pub fn of_parts(source: R, head: Head, bounds: Bounds) -> Self {
+        let input = Input::new(source, head.dialect, bounds);
+        Reader { input, version: head.version, ended: false, is_excerpt: true, empty_keys: 0 }
     }
 
     /// The version that the file says.
@@ -114,23 +165,16 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn head(&mut self) -> Result<(), Damage> {
-        let head: [u8; 9] = self.input.array()?;
-        let unknown = || Damage::Version(head.into());
-        let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-        let (magic, number) = head.split_at(head.len() - digits);
-        let number = number.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
-        // Nine digits fit 32 bits.
-        let number = u16::try_from(number).unwrap_or(0);
-        (self.version, self.input.dialect) = match (magic, number) {
-            (b"REDIS", 1..=REDIS_LATEST) => (number, Dialect::Redis),
-            (b"VALKEY", SHARED_LATEST..=VALKEY) => (number, Dialect::Valkey),
-            _ => return Err(unknown()),
-        };
+        let head = Head::read(self.input.array()?)?;
+        (self.version, self.input.dialect) = (head.version, head.dialect);
         Ok(())
     }
 
     fn read(&mut self) -> Result<Option<Part>, Damage> {
         let (mut expiry, mut idle, mut frequency) = (None, None, None);
+        if self.is_excerpt && self.input.is_at_end()? {
+            return Ok(None);
+        }
         loop {
             let kind = self.input.byte()?;
             match kind {
@@ -171,6 +215,9 @@ impl<R: BufRead> Reader<R> {
                         Ok(value) => value,
                         Err(Damage::Empty) => {
                             self.empty_keys += 1;
+                            if self.is_excerpt && self.input.is_at_end()? {
+                                return Ok(None);
+                            }
                             (expiry, idle, frequency) = (None, None, None);
                             continue;
                         }

@@ -9,6 +9,7 @@
 //!
 //! - [`payload`]: one value with version and checksum, as `DUMP` gives and `RESTORE` takes it.
 //! - [`file`]: the parts of a file, one after the other; [`snapshot`]: the same the other way.
+//! - [`extent`]: where parts end, for readers that share a file.
 //! - [`encode`] and the decoders behind [`Input`]: values.
 
 mod blob;
@@ -16,6 +17,7 @@ mod code;
 mod collection;
 pub mod crc64;
 pub mod encode;
+pub mod extent;
 pub mod file;
 mod input;
 mod listpack;

@@ -1,6 +1,7 @@
 //! One value by itself, as `DUMP` gives and `RESTORE` takes it: type, value, version (two bytes), checksum of all before.
 
-use super::{Bounds, Damage, Dialect, Encoder, Input, crc64, encode};
+use super::code::part;
+use super::{Bounds, Damage, Dialect, Encoder, Input, Version, crc64, encode};
 use crate::store::{OwnedValue, Value};
 
 /// Bytes behind the value.
@@ -19,6 +20,36 @@ fn seal(out: &mut Vec<u8>, version: u16) {
     out.extend_from_slice(&version.to_le_bytes());
     let sum = crc64::update(0, out);
     out.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// Writes the texts of libraries of functions as the payload of `FUNCTION DUMP`. O(bytes).
+pub fn write_functions<'a>(encoder: &mut Encoder, texts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for text in texts {
+        out.push(part::FUNCTION);
+        encoder.string(&mut out, text);
+    }
+    seal(&mut out, Version::V10 as u16);
+    out
+}
+
+/// Reads the texts of libraries of functions out of what [`open`] found.
+///
+/// # Errors
+/// [`Damage::Unknown`] where there is something else, and any other [`Damage`] but those of `open`.
+pub fn read_functions(value: &[u8], dialect: Dialect, bounds: Bounds) -> Result<Vec<Vec<u8>>, Damage> {
+    let mut input = Input::new(value, dialect, bounds);
+    let mut texts = Vec::new();
+    while !input.is_at_end()? {
+        match input.byte()? {
+            part::FUNCTION => (),
+            kind => return Err(Damage::Unknown(kind)),
+        }
+        let mut text = Vec::new();
+        input.string(&mut text)?;
+        texts.push(text);
+    }
+    Ok(texts)
 }
 
 /// The type and value of a payload, and whose they are. A checksum of 0 is none, as in Redis.

@@ -30,12 +30,18 @@ impl<S: Sink> Writer<S> {
     /// Begins a file. A hash whose fields expire is written in Redis 7.4's form whatever the version says, so a server
     /// that does not know it refuses the file: [`Version::V12`] says so at once.
     pub fn new(sink: S, version: Version, compresses: bool) -> Self {
-        let mut out = Summed { sink, window: Vec::with_capacity(WINDOW), sum: 0 };
+        let mut out = Summed { sink, window: Vec::with_capacity(WINDOW), sum: 0, sums: true };
         out.put(match version {
             Version::V10 => b"REDIS0010",
             Version::V12 => b"REDIS0012",
         });
         Writer { out, encoder: Encoder::new(compresses) }
+    }
+
+    /// Does not sum: the file's checksum is 0 then, which readers take for none.
+    pub fn without_checksum(mut self) -> Self {
+        self.out.sums = false;
+        self
     }
 
     /// Writes a text with a name.
@@ -53,8 +59,7 @@ impl<S: Sink> Writer<S> {
 
     /// Says of which database the keys that follow are.
     pub fn database(&mut self, index: u64) {
-        self.out.put(&[part::DATABASE]);
-        length(&mut self.out, index);
+        database(&mut self.out, index);
     }
 
     /// Says about how many keys the database has, and how many of them expire.
@@ -66,20 +71,12 @@ impl<S: Sink> Writer<S> {
 
     /// Writes a key with its value. Each key must be written once only: others refuse a second. O(bytes).
     pub fn key(&mut self, key: &[u8], value: Value<'_>, traits: Traits) {
-        if let Some(expiry) = traits.expiry {
-            self.out.put(&[part::EXPIRY_MS]);
-            self.out.put(&i64::try_from(expiry).unwrap_or(i64::MAX).to_le_bytes());
-        }
-        if let Some(idle) = traits.idle {
-            self.out.put(&[part::IDLE]);
-            length(&mut self.out, idle);
-        }
-        if let Some(frequency) = traits.frequency {
-            self.out.put(&[part::FREQUENCY, frequency]);
-        }
-        self.out.put(&[Encoder::kind(value)]);
-        self.encoder.string(&mut self.out, key);
-        self.encoder.value(&mut self.out, value);
+        record(&mut self.out, &mut self.encoder, key, value, traits);
+    }
+
+    /// Writes parts that [`database`] and [`record`] made elsewhere.
+    pub fn parts(&mut self, bytes: &[u8]) {
+        self.out.put(bytes);
     }
 
     /// Hands on what was gathered, so that the sink has all that was written.
@@ -101,19 +98,54 @@ impl<S: Sink> Writer<S> {
     }
 }
 
+/// Appends the part of a file that says of which database the keys that follow are.
+pub fn database(out: &mut impl Sink, index: u64) {
+    out.put(&[part::DATABASE]);
+    length(out, index);
+}
+
+/// Appends the part of a file that is a key with its value. O(bytes).
+pub fn record(out: &mut impl Sink, encoder: &mut Encoder, key: &[u8], value: Value<'_>, traits: Traits) {
+    if let Some(expiry) = traits.expiry {
+        out.put(&[part::EXPIRY_MS]);
+        out.put(&i64::try_from(expiry).unwrap_or(i64::MAX).to_le_bytes());
+    }
+    if let Some(idle) = traits.idle {
+        out.put(&[part::IDLE]);
+        length(out, idle);
+    }
+    if let Some(frequency) = traits.frequency {
+        out.put(&[part::FREQUENCY, frequency]);
+    }
+    out.put(&[Encoder::kind(value)]);
+    encoder.string(out, key);
+    encoder.value(out, value);
+}
+
 /// A sink that gathers bytes and sums them.
 #[derive(Debug)]
 struct Summed<S> {
     sink: S,
     window: Vec<u8>,
     sum: u64,
+    sums: bool,
+}
+
+impl<S> Summed<S> {
+    fn add(&mut self, bytes: &[u8]) {
+        if self.sums {
+            self.sum = crc64::update(self.sum, bytes);
+        }
+    }
 }
 
 impl<S: Sink> Summed<S> {
     fn flush(&mut self) {
-        self.sum = crc64::update(self.sum, &self.window);
-        self.sink.put(&self.window);
-        self.window.clear();
+        let mut window = std::mem::take(&mut self.window);
+        self.add(&window);
+        self.sink.put(&window);
+        window.clear();
+        self.window = window;
     }
 }
 
@@ -129,7 +161,7 @@ impl<S: Sink> Sink for Summed<S> {
             self.window.extend_from_slice(bytes);
         } else {
             // What is large is handed on without a copy.
-            self.sum = crc64::update(self.sum, bytes);
+            self.add(bytes);
             self.sink.put(bytes);
         }
     }

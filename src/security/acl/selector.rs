@@ -116,6 +116,14 @@ impl Selector {
         self.commands.is_all() && self.keys == Patterns::All && self.channels == Patterns::All
     }
 
+    /// Whether it allows to read every key.
+    pub(super) fn reads_all_keys(&self) -> bool {
+        match &self.keys {
+            Patterns::All => true,
+            Patterns::Only(patterns) => patterns.iter().any(|known| known.read && *known.pattern == *b"*"),
+        }
+    }
+
     /// Checks a call: first the command, then its keys, then its channels.
     pub(super) fn check(&self, call: &dyn Call) -> Result<(), Denial> {
         if !call.is_exempt() && !self.commands.permits(call.command(), call.first_argument()) {

@@ -172,6 +172,12 @@ impl User {
         Err(worst)
     }
 
+    /// Whether a selector that allows this call allows to read every key too, for calls whose keys derive from values.
+    pub fn reads_all_keys(&self, call: &dyn Call) -> bool {
+        let mut selectors = std::iter::once(&self.root).chain(&self.others);
+        self.unrestricted || selectors.any(|selector| selector.reads_all_keys() && selector.check(call).is_ok())
+    }
+
     /// The words for its state, in Redis's order.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> + Clone {
         [

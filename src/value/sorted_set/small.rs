@@ -10,10 +10,11 @@ use crate::value::{Full, Item};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Small(pub(super) Packed);
 
-/// A number is kept as one where that loses nothing, else as the eight bytes of the double.
+/// A number is kept as one where that loses nothing but the sign of zero, else as the eight bytes of the double. Redis's
+/// small sorted sets know no `-0` either, and its large ones do.
 fn encode(score: Score, bytes: &mut [u8; 8]) -> Entry<'_> {
     let (value, integer) = (score.value(), score.value() as i64);
-    if integer.unsigned_abs() <= 1 << 53 && integer as f64 == value && (integer != 0 || value.is_sign_positive()) {
+    if integer.unsigned_abs() <= 1 << 53 && integer as f64 == value {
         return Entry::Integer(integer);
     }
     *bytes = value.to_le_bytes();
@@ -158,7 +159,10 @@ mod tests {
 
     #[test]
     fn scores_are_kept_exactly() {
-        let values = [0.0, -0.0, 1.0, -1.0, 0.5, 1e300, f64::INFINITY, f64::NEG_INFINITY, 9007199254740993.0, 5e-324];
+        let values = [0.0, 1.0, -1.0, 0.5, 1e300, f64::INFINITY, f64::NEG_INFINITY, 9007199254740993.0, 5e-324];
+        let mut zero = Small::default();
+        zero.put(b"member", Score::new(-0.0).unwrap(), None).unwrap();
+        assert_eq!(zero.score(b"member").map(|score| score.value().to_bits()), Some(0));
         for value in values.into_iter().chain([i64::MAX as f64, i64::MIN as f64, 9007199254740992.0, -1e18]) {
             let mut small = Small::default();
             small.put(b"member", Score::new(value).unwrap(), None).unwrap();

@@ -3,7 +3,7 @@
 KEYS = ["geo1", "geo2", "geo3", "k0"]
 MEMBERS = [f"m{number}" for number in range(40)] + ["7", "-12", "", "x" * 65]
 EDGES = [-180, 180, -179.999999, 179.999999, 0, 1e-9, -1e-9, 85.05112878, -85.05112878, 84.9, -84.9, 90, -90, 66, 80]
-WRONG = ["x", "", "nan", "inf", "-inf", "1e400", "181", "-86", " 1", "0x10"]
+WRONG = ["x", "", "nan", "inf", "-inf", "1e400", "181", "-86", " 1"]
 UNITS = ["m", "km", "ft", "mi", "KM", "Mi"]
 
 
@@ -112,6 +112,12 @@ def is_alike(words, theirs, ours) -> bool:
     """Whether results differ only in which of the members of the same distance come first, or at all where a limit chooses.
     Redis sorts the first few of many by a method that exchanges equals."""
     upper = [str(word).upper() for word in words]
+    if isinstance(theirs, bytes) and theirs.startswith(b"-ERR member ") and ours == b"-ERR could not decode requested zset member":
+        # Valkey 9 names the member that is missing.
+        return True
+    if isinstance(theirs, bytes) and b"BYPOLYGON" in theirs:
+        # Valkey 9 lists a shape that no Redis has; the error is the same.
+        return theirs.replace(b"BYRADIUS, BYBOX and BYPOLYGON", b"BYRADIUS and BYBOX") == ours
     limited = upper[0].startswith(("GEOSEARCH", "GEORADIUS")) and "COUNT" in upper and "WITHDIST" in upper
     both = isinstance(theirs, list) and isinstance(ours, list)
     return limited and both and [row[1] for row in theirs] == [row[1] for row in ours]

@@ -91,7 +91,10 @@ def newer(rng):
         if dice < 0.1:
             # Fields expire at most in the year 10889 in Roster; Valkey takes any time.
             return pick(["x", -1, -(2**63), "", -1 if absolute else 2**63 - 1])
-        return pick([0, 1]) if absolute and dice < 0.2 else 0 if dice < 0.15 else pick([FAR, FAR + 1000, FAR // 2])
+        if dice < 0.2:
+            return pick([0, 1]) if absolute else 0
+        # Never the same time twice from now on, which would be another moment for GT and LT if a millisecond passed between.
+        return pick([FAR, FAR + 1000, FAR // 2]) + (0 if absolute else 10_000 * rng.randrange(10**6))
 
     def until():
         word = pick(["EX", "PX", "EXAT", "PXAT", "ex"])

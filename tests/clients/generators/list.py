@@ -1,7 +1,5 @@
 """Lists and SORT: pushing, taking, moving and editing at both ends, and sorting by and getting what other keys say."""
 
-import os
-
 KEYS = ["list1", "list2", "list3", "list3", "k0"]
 NUMBERS = ["0", "1", "-1", "9223372036854775807", "-9223372036854775807", "9223372036854775808", "007", "+5", "x", "", "1.5"]
 
@@ -9,7 +7,8 @@ NUMBERS = ["0", "1", "-1", "9223372036854775807", "-9223372036854775807", "92233
 def is_alike(words, theirs, ours):
     """Redis knows one form of lists up to 7.0, and compares strings up to their first NUL where it sorts them for a reply."""
     if words[0] == "OBJECT":
-        return (theirs, ours) == (b"quicklist", b"listpack") and "REFERENCE" not in os.environ
+        # How a large list is cut into nodes, and so when only one of them is left, is each server's own.
+        return (theirs, ours) in ((b"listpack", b"quicklist"), (b"quicklist", b"listpack"))
     if words[0] not in ("SORT", "SORT_RO") or "ALPHA" not in words or not isinstance(theirs, list) or not isinstance(ours, list):
         return False
     return [one and one.split(b"\0")[0] for one in theirs] == [one and one.split(b"\0")[0] for one in ours]

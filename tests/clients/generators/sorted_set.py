@@ -1,5 +1,7 @@
 """Sorted sets: scores, ranks, ranges, pops, and what is made of several, plain sets among them."""
 
+import os
+
 KEYS = ["zset1", "zset2", "zset3", "zset3", "zlex", "k0"]
 SCORES = ["0", "1", "2", "-1", "1.5", "0.1", "-2.25", "1e17", "3.0e3", "12345678.9", "inf", "-inf", "+inf"]
 WRONG = ["x", "", "nan", " 1", "1e999", "1 "]
@@ -30,8 +32,14 @@ def is_alike(words, theirs, ours):
     if name in ("ZRANK", "ZREVRANK") and len(words) > 3:
         # Redis 7.0 does not know WITHSCORE, and refuses it by the number of arguments.
         return isinstance(theirs, bytes) and b"wrong number of arguments" in theirs
+    if name == "OBJECT":
+        # Redis since 7.2 makes a set large for what a command might add; Roster for what it does.
+        return (theirs, ours) == (b"skiplist", b"listpack") and "REFERENCE" in os.environ
     if not name.startswith("Z"):
         return False
+    if theirs == b"-ERR min or max is not a float" and any(" " in str(word) for word in words[2:4]):
+        # Valkey 9 reads bounds by another function than all before it, which Roster follows: no space may precede the number.
+        return True
     both = isinstance(theirs, list) and isinstance(ours, list)
     if name == "ZRANDMEMBER":
         # The choice is free, its size is not.
@@ -68,7 +76,11 @@ def commands(rng):
         return pick(WRONG) if dice < 0.03 else pick(SCORES) if dice < 0.5 else rng.randrange(-20, 20)
 
     def bound():
-        return pick(["", "", "", "("]) + str(pick(WRONG) if rng.random() < 0.04 else score())
+        return pick(["", "", "", "("]) + str(pick(WRONG) if rng.random() < 0.04 else score()).lstrip()
+
+    def loose_bound():
+        """With a space before the number, which Valkey 9 refuses: only where nothing changes."""
+        return pick([" ", "( "]) + str(score()).strip() if rng.random() < 0.04 else bound()
 
     def text():
         return pick(["a", "x", "", "++"]) if rng.random() < 0.05 else pick(["-", "+", "[a", "(a", "[b", "(c", "[", "(", "[aa", "(z"])
@@ -120,7 +132,7 @@ def commands(rng):
         lambda: ["SADD", "zplain", *members()],
         lambda: ["ZINCRBY", pick(KEYS[:4]), score(), member()],
         lambda: ["ZREM", key(), *members()],
-        lambda: ["ZCOUNT", key(), bound(), bound()],
+        lambda: ["ZCOUNT", key(), loose_bound(), loose_bound()],
         lambda: ["ZLEXCOUNT", "zlex", text(), text()],
         lambda: ["ZSCORE", key(), member()],
         lambda: ["ZMSCORE", key(), *members()],
@@ -129,7 +141,7 @@ def commands(rng):
         lambda: zrange("ZRANGE"),
         lambda: zrange("ZRANGESTORE", pick([*KEYS[:4], "zdst"])),
         lambda: ["ZREVRANGE", key(), integer(), integer(), *options(["WITHSCORES"], ["REV"])],
-        lambda: [pick(["ZRANGEBYSCORE", "ZREVRANGEBYSCORE"]), key(), bound(), bound(), *options(["WITHSCORES"], limit())],
+        lambda: [pick(["ZRANGEBYSCORE", "ZREVRANGEBYSCORE"]), key(), loose_bound(), loose_bound(), *options(["WITHSCORES"], limit())],
         lambda: [pick(["ZRANGEBYLEX", "ZREVRANGEBYLEX"]), "zlex", text(), text(), *options(["WITHSCORES"], limit(), limit())],
         lambda: ["ZREMRANGEBYRANK", key(), rng.randrange(-3, 5), rng.randrange(-3, 5)],
         lambda: ["ZREMRANGEBYRANK", key(), integer(), integer()] if rng.random() < 0.3 else ["ZCARD", key()],

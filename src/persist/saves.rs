@@ -1,0 +1,266 @@
+//! Which snapshots were saved, which one is being saved, and what came of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use super::load::Loaded;
+use super::save::{self, Plan};
+use super::snapshot::Snapshot;
+use crate::store::{Keyspace, Local, Progress};
+
+/// How long a worker that waits for the writer sleeps at a time.
+const NAP: Duration = Duration::from_micros(200);
+
+/// The history of snapshots, shared by all threads.
+#[derive(Default)]
+pub struct Saves {
+    state: Mutex<State>,
+    /// Whether the last snapshot in the background failed.
+    failed: AtomicBool,
+    /// Whether one is to be saved in the background as soon as possible.
+    scheduled: AtomicBool,
+    /// Called with a worker's number in each turn of waiting, so that whoever watches the workers sees it alive.
+    pub on_turn: OnceLock<fn(usize)>,
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<Running>,
+    /// Snapshots that were begun.
+    begun: u64,
+    /// The number of the last one that ended, and of the last one that was saved.
+    ended: u64,
+    saved: u64,
+    report: Report,
+    functions: Vec<Vec<u8>>,
+}
+
+struct Running {
+    since: Instant,
+    snapshot: Arc<Snapshot>,
+    keys: u64,
+    plan: Plan,
+    in_background: bool,
+}
+
+/// What `INFO` tells.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Changes of the keyspace that the last snapshot includes.
+    pub changes: u64,
+    /// When the last one was saved, in seconds of Unix time; 0 if none was.
+    pub last_save: u64,
+    /// When the last one in the background was begun, in seconds of Unix time.
+    pub last_try: u64,
+    /// How long the last one in the background took, in seconds.
+    pub last_seconds: Option<u64>,
+    /// How long the present one in the background has been running, in seconds.
+    pub running_seconds: Option<u64>,
+    /// Keys that the present one has, and has encoded.
+    pub progress: Option<(u64, u64)>,
+    /// Snapshots that were begun.
+    pub begun: u64,
+    /// Keys that were loaded at start, and left out as expired.
+    pub loaded: (u64, u64),
+}
+
+/// Why a snapshot is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One is being saved.
+    Running,
+    /// Another worker is inside the keyspace for long: try again.
+    Busy,
+    /// There is no thread for it.
+    Failed,
+}
+
+/// The keyspace as one worker enters it.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The keys.
+    pub keyspace: &'a Keyspace,
+    /// The worker's part.
+    pub local: &'a Local,
+}
+
+impl Saves {
+    /// Begins a snapshot of the keyspace as it is now, and returns its number. Workers have to go on with it by
+    /// [`Keyspace::continue_cut`]; a thread of its own writes it.
+    ///
+    /// # Errors
+    /// Why not. What fails later is logged, and told by [`Saves::has_failed`].
+    pub fn begin(self: &Arc<Self>, place: Place<'_>, plan: &Plan, in_background: bool) -> Result<u64, Refusal> {
+        let snapshot = Arc::new(Snapshot::new(plan.compresses));
+        let mut plan = plan.clone();
+        {
+            let mut state = self.state.lock();
+            if state.running.is_some() {
+                return Err(Refusal::Running);
+            }
+            plan.functions = state.functions.clone();
+            let (since, snapshot, plan) = (Instant::now(), snapshot.clone(), plan.clone());
+            state.running = Some(Running { since, snapshot, keys: 0, plan, in_background });
+        }
+        let mut changes = 0;
+        let keyspace = place.keyspace;
+        let begun = keyspace.begin_cut(place.local, || {
+            changes = keyspace.changes();
+            let totals = (0..keyspace.databases()).map(|index| (index as u64, keyspace.totals(index)));
+            plan.sizes = totals.map(|(index, totals)| (index, totals.keys, totals.volatile)).collect();
+            plan.sizes.retain(|&(_, keys, _)| keys > 0);
+            snapshot.clone()
+        });
+        if begun != Ok(true) {
+            // One that was given up may not have been noticed by the workers yet.
+            keyspace.continue_cut(place.local);
+            self.state.lock().running = None;
+            return Err(Refusal::Busy);
+        }
+        let number = {
+            let mut state = self.state.lock();
+            if let Some(running) = &mut state.running {
+                running.keys = plan.sizes.iter().map(|(_, keys, _)| keys).sum();
+            }
+            state.begun += 1;
+            if in_background {
+                state.report.last_try = unix_seconds();
+            }
+            state.begun
+        };
+        let (saves, taken) = (self.clone(), snapshot.clone());
+        let run = move || saves.end(&plan, changes, save::save(&plan, &taken), taken.keys());
+        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(run) {
+            snapshot.lose();
+            keyspace.continue_cut(place.local);
+            tracing::error!("no snapshot: cannot start a thread: {error}; raise ulimit -u");
+            self.settle(changes, false);
+            return Err(Refusal::Failed);
+        }
+        Ok(number)
+    }
+
+    fn end(&self, plan: &Plan, changes: u64, result: std::io::Result<u64>, keys: u64) {
+        let path = plan.path();
+        match &result {
+            Ok(bytes) => tracing::info!("saved {keys} keys to {} ({bytes} bytes)", path.display()),
+            Err(error) => tracing::error!(
+                "the snapshot {} was not saved: {error}; see that dir ({}) exists, may be written to, and has room for it",
+                path.display(),
+                plan.folder.display()
+            ),
+        }
+        self.settle(changes, result.is_ok());
+    }
+
+    fn settle(&self, changes: u64, is_saved: bool) {
+        let mut state = self.state.lock();
+        let running = state.running.take();
+        state.ended = state.begun;
+        let in_background = running.as_ref().is_some_and(|running| running.in_background);
+        if in_background {
+            state.report.last_seconds = running.map(|running| running.since.elapsed().as_secs());
+        }
+        if is_saved {
+            state.saved = state.ended;
+            state.report.changes = changes;
+            state.report.last_save = unix_seconds();
+        }
+        if is_saved || in_background {
+            self.failed.store(!is_saved, Ordering::SeqCst);
+        }
+    }
+
+    /// Saves a snapshot that has everything up to now, on this thread, and waits for it. One that is being saved is
+    /// waited for first. Whether it was saved.
+    pub fn save_now(self: &Arc<Self>, place: Place<'_>, plan: &Plan) -> bool {
+        let number = loop {
+            match self.begin(place, plan, false) {
+                Ok(number) => break number,
+                Err(Refusal::Failed) => return false,
+                Err(Refusal::Running | Refusal::Busy) => self.help(place),
+            }
+        };
+        loop {
+            let state = self.state.lock();
+            if state.ended >= number {
+                return state.saved >= number;
+            }
+            drop(state);
+            self.help(place);
+        }
+    }
+
+    /// A turn at the snapshot that is being saved.
+    fn help(&self, place: Place<'_>) {
+        if let Some(turn) = self.on_turn.get() {
+            turn(place.local.worker);
+        }
+        if place.keyspace.continue_cut(place.local) != Progress::Took {
+            std::thread::sleep(NAP);
+        }
+    }
+
+    /// Whether one is being saved.
+    pub fn is_running(&self) -> bool {
+        self.state.lock().running.is_some()
+    }
+
+    /// Whether the last snapshot in the background failed, and none was saved since.
+    #[inline]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a snapshot in the background as soon as possible.
+    pub fn schedule(&self) {
+        self.scheduled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one was asked for.
+    pub fn is_scheduled(&self) -> bool {
+        self.scheduled.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that one was asked for.
+    pub fn unschedule(&self) {
+        self.scheduled.store(false, Ordering::Relaxed);
+    }
+
+    /// What `INFO` tells.
+    pub fn report(&self) -> Report {
+        let state = self.state.lock();
+        let mut report = state.report.clone();
+        report.begun = state.begun;
+        if let Some(running) = &state.running {
+            report.progress = Some((running.keys, running.snapshot.keys()));
+            report.running_seconds = running.in_background.then(|| running.since.elapsed().as_secs());
+        }
+        report
+    }
+
+    /// Notes what was loaded: nothing of it is a change that a snapshot has to save.
+    pub fn note_loaded(&self, loaded: Loaded, changes: u64) {
+        let mut state = self.state.lock();
+        state.report.loaded = (loaded.keys, loaded.expired);
+        state.report.changes = changes;
+        state.functions = loaded.functions;
+    }
+
+    /// Gives up the snapshot that is being saved, because the process is about to end, and removes what was written of it.
+    pub fn give_up(&self) {
+        if let Some(running) = &self.state.lock().running {
+            running.snapshot.lose();
+            // If it was renamed meanwhile, so much the better.
+            let _ = std::fs::remove_file(running.plan.temporary());
+        }
+    }
+}
+
+/// Seconds of Unix time.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

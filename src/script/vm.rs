@@ -1,0 +1,329 @@
+//! A worker's virtual machine: it compiles scripts once, and runs them with a [`Host`] for their calls.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mlua::{Function, HookTriggers, Lua, Table, Value, VmState};
+
+use super::failure::{Failure, Stop};
+use super::library::Library;
+use super::random::Random;
+use super::shared::Shared;
+use super::source::Source;
+use super::watch::Task;
+use super::{api, reply};
+use crate::protocol::{Args, Frame, Reply, Version};
+
+/// Instructions between two looks at the clock.
+const STRIDE: u32 = 20_000;
+/// Compiled scripts that a worker keeps.
+pub(super) const COMPILED_MAX: usize = 1000;
+
+/// Who runs a script's calls.
+pub trait Host {
+    /// Runs a command, given by at least its name, and appends its reply in the protocol `version` to `out`.
+    ///
+    /// # Errors
+    /// The script is to end.
+    fn call(&mut self, args: Args<'_>, version: Version, out: &mut Vec<u8>) -> Result<(), Stop>;
+    /// Whether the user may run a command; `None` if there is no such command.
+    fn allows(&mut self, args: Args<'_>) -> Option<bool>;
+    /// The whole command that runs the script.
+    fn command(&self) -> Vec<Box<[u8]>>;
+}
+
+/// How a run is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The script's SHA-1 or the function's name.
+    pub name: &'a str,
+    /// Whether it is a function.
+    pub is_function: bool,
+    /// The keys.
+    pub keys: Args<'a>,
+    /// The other arguments.
+    pub argv: Args<'a>,
+    /// Milliseconds after which others are told that it is slow.
+    pub busy_ms: u64,
+    /// Milliseconds after which it ends if it has changed nothing; 0 for never.
+    pub limit_ms: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It replied, an error perhaps.
+    Replied,
+    /// It went to a key that it did not declare, before any change.
+    Undeclared,
+}
+
+/// What the dispatcher is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Ask {
+    #[default]
+    Call,
+    Allows,
+    Command,
+}
+
+/// What goes between a function of the `redis` table and the host.
+#[derive(Default)]
+pub(super) struct Exchange {
+    pub ask: Ask,
+    pub request: Frame,
+    pub out: Vec<u8>,
+    pub stop: Option<Stop>,
+    pub allowed: Option<bool>,
+    pub command: Vec<Box<[u8]>>,
+}
+
+/// The clock of a run.
+struct Timing {
+    name: String,
+    is_function: bool,
+    started: Instant,
+    busy: Duration,
+    limit: Option<Duration>,
+}
+
+/// What the machine's functions share.
+pub(super) struct State {
+    /// Hands the exchange to the host, while a script runs.
+    pub dispatcher: RefCell<Option<Function>>,
+    pub exchange: RefCell<Exchange>,
+    /// The protocol in which the script gets replies.
+    pub version: Cell<Version>,
+    pub random: Random,
+    /// What a library registers, while one is loaded.
+    pub loading: RefCell<Option<Vec<super::compile::Registration>>>,
+    /// Where a script was when it was ended.
+    pub place: RefCell<Option<(String, usize)>>,
+    timing: RefCell<Option<Timing>>,
+    shared: &'static Shared,
+    worker: usize,
+}
+
+/// A virtual machine.
+pub struct Vm {
+    pub(super) lua: Lua,
+    pub(super) state: Rc<State>,
+    /// What scripts see as their globals, what functions see, and the scripts' real table behind it.
+    pub(super) scripts: Table,
+    pub(super) functions: Table,
+    globals: Table,
+    pub(super) runner: Function,
+    pub(super) compiled: RefCell<HashMap<[u8; 40], (Arc<Source>, Function)>>,
+    pub(super) loaded: RefCell<HashMap<String, (Arc<Library>, HashMap<String, Function>)>>,
+    pub(super) flushes: Cell<u64>,
+    pub(super) shared: &'static Shared,
+    memory_limit: Cell<usize>,
+}
+
+impl Vm {
+    /// The machine of a worker, which may take so many bytes.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn new(shared: &'static Shared, worker: usize, memory: usize, version: &str) -> mlua::Result<Vm> {
+        let state = Rc::new(State {
+            dispatcher: RefCell::default(),
+            exchange: RefCell::default(),
+            version: Cell::new(Version::Resp2),
+            random: Random::new(),
+            loading: RefCell::default(),
+            place: RefCell::default(),
+            timing: RefCell::default(),
+            shared,
+            worker,
+        });
+        let (lua, parts) = api::build(&state, version)?;
+        let hooked = state.clone();
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(STRIDE), move |_, _| hooked.tick())?;
+        lua.set_memory_limit(memory)?;
+        let (scripts, functions, globals, runner) = parts;
+        Ok(Vm {
+            lua,
+            state,
+            scripts,
+            functions,
+            globals,
+            runner,
+            compiled: RefCell::default(),
+            loaded: RefCell::default(),
+            flushes: Cell::new(shared.flushes()),
+            shared,
+            memory_limit: Cell::new(memory),
+        })
+    }
+
+    /// Bytes that it takes.
+    pub fn memory(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Limits the bytes that it may take.
+    pub fn limit_memory(&self, bytes: usize) {
+        // Only another allocator than mlua's own cannot be limited.
+        if self.memory_limit.replace(bytes) != bytes {
+            let _ = self.lua.set_memory_limit(bytes);
+        }
+    }
+
+    /// Runs a compiled script, or a function, and writes its reply.
+    pub fn run(&self, body: &Function, run: Run<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
+        self.state.begin(&run);
+        let start = reply.len();
+        let result = self.lua.scope(|scope| {
+            let state = self.state.clone();
+            let dispatcher = scope.create_function_mut(move |_, ()| {
+                state.serve(host);
+                Ok(())
+            })?;
+            *self.state.dispatcher.borrow_mut() = Some(dispatcher);
+            let result = self.invoke(body, &run);
+            *self.state.dispatcher.borrow_mut() = None;
+            let (ok, value) = result?;
+            if ok {
+                reply::write(&self.state, reply, value)?;
+                return Ok(Ended::Replied);
+            }
+            Ok(reply::write_failure(&self.state, reply, &run, value))
+        });
+        *self.state.dispatcher.borrow_mut() = None;
+        self.state.end();
+        self.tidy();
+        result.unwrap_or_else(|error| {
+            reply.truncate(start);
+            reply::write_trouble(reply, run.name, &error);
+            Ended::Replied
+        })
+    }
+
+    /// Lua 5.1 does not collect when memory is refused, so it is done before a script's garbage is in the next one's way.
+    fn tidy(&self) {
+        if self.lua.used_memory() > self.memory_limit.get() / 2 {
+            self.compiled.borrow_mut().clear();
+            // What fails here fails again, and is told, in the next script.
+            let _ = self.lua.gc_collect();
+        }
+    }
+
+    fn invoke(&self, body: &Function, run: &Run<'_>) -> mlua::Result<(bool, Value)> {
+        let keys = self.table(run.keys)?;
+        let argv = self.table(run.argv)?;
+        if run.is_function {
+            return self.runner.call((&self.functions, body, keys, argv));
+        }
+        self.globals.raw_set("KEYS", keys)?;
+        self.globals.raw_set("ARGV", argv)?;
+        self.runner.call((&self.scripts, body))
+    }
+
+    fn table(&self, args: Args<'_>) -> mlua::Result<Table> {
+        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
+        for (index, arg) in args.iter().enumerate() {
+            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Runs the text of a library, which registers its functions.
+    pub(super) fn load(&self, body: &Function, limit: Duration) -> mlua::Result<(bool, Value)> {
+        *self.state.timing.borrow_mut() = Some(Timing {
+            name: String::new(),
+            is_function: true,
+            started: Instant::now(),
+            busy: Duration::MAX,
+            limit: Some(limit),
+        });
+        self.state.shared.watches.of(self.state.worker).begin();
+        let result = self.runner.call((&self.functions, body));
+        self.state.end();
+        result
+    }
+}
+
+impl State {
+    fn begin(&self, run: &Run<'_>) {
+        self.version.set(Version::Resp2);
+        *self.place.borrow_mut() = None;
+        let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
+        let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };
+        let (name, is_function) = (run.name.to_owned(), run.is_function);
+        *self.timing.borrow_mut() = Some(Timing { name, is_function, started: Instant::now(), busy, limit });
+        self.shared.watches.of(self.worker).begin();
+    }
+
+    fn end(&self) {
+        self.timing.borrow_mut().take();
+        self.shared.watches.end(self.worker);
+    }
+
+    /// Does for the exchange what it asks the host.
+    fn serve(&self, host: &mut dyn Host) {
+        let mut exchange = self.exchange.borrow_mut();
+        let Exchange { ask, request, out, stop, allowed, command } = &mut *exchange;
+        match ask {
+            Ask::Call => *stop = host.call(request.args(), self.version.get(), out).err(),
+            Ask::Allows => *allowed = host.allows(request.args()),
+            Ask::Command => *command = host.command(),
+        }
+    }
+
+    /// Asks the host; false where no script runs.
+    pub(super) fn ask(&self, ask: Ask) -> mlua::Result<bool> {
+        let Some(dispatcher) = self.dispatcher.borrow().clone() else { return Ok(false) };
+        self.exchange.borrow_mut().ask = ask;
+        dispatcher.call::<()>(())?;
+        Ok(true)
+    }
+
+    /// Looks at the clock, now and then while a script runs.
+    fn tick(&self) -> mlua::Result<VmState> {
+        let watch = self.shared.watches.of(self.worker);
+        let stop = |stop| Err(Failure::Stop(stop).into());
+        if watch.is_killed() {
+            return stop(Stop::Killed);
+        }
+        let (is_slow, is_over) = match &*self.timing.borrow() {
+            None => return Ok(VmState::Continue),
+            Some(timing) => {
+                let elapsed = timing.started.elapsed();
+                (elapsed > timing.busy, timing.limit.is_some_and(|limit| elapsed > limit))
+            }
+        };
+        if is_slow {
+            self.note_slow()?;
+        }
+        if watch.has_written() {
+            return Ok(VmState::Continue);
+        }
+        if is_over {
+            return stop(Stop::TooLong);
+        }
+        if self.shared.watches.ends() {
+            return stop(Stop::Shutdown);
+        }
+        Ok(VmState::Continue)
+    }
+
+    #[cold]
+    fn note_slow(&self) -> mlua::Result<()> {
+        let watches = &self.shared.watches;
+        if watches.is_noted(self.worker) {
+            return Ok(());
+        }
+        self.ask(Ask::Command)?;
+        let command = std::mem::take(&mut self.exchange.borrow_mut().command);
+        if let Some(timing) = &*self.timing.borrow() {
+            let (name, started) = (timing.name.clone(), timing.started);
+            tracing::warn!(script = %name, "a script is slow: it has run for {:?}", started.elapsed());
+            watches.note_slow(self.worker, Task { name, command, is_function: timing.is_function, started });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+# Evaluates the modules on a real NixOS tree: what they make of good settings, and which mistakes they refuse.
+#
+#   nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg nixpkgs PATH -A attribute
+{ nixpkgs }:
+let
+  pkgs = import nixpkgs { system = "x86_64-linux"; };
+  inherit (pkgs) lib;
+  program = pkgs.runCommand "roster" { } "mkdir -p $out/bin";
+  old = lib.versionOlder lib.trivial.release "22.05";
+  modules = [
+    (import ../../nixos/service.nix { packages.x86_64-linux.default = program; })
+    ../../nixos/tuning.nix
+  ]
+  ++ lib.optional old ./shim.nix;
+  evaluate =
+    settings:
+    import (nixpkgs + "/nixos/lib/eval-config.nix") {
+      system = "x86_64-linux";
+      modules = modules ++ [
+        ../../nixos/appliance.nix
+        settings
+      ];
+    };
+  failed =
+    settings:
+    map (one: one.message) (builtins.filter (one: !one.assertion) (evaluate settings).config.assertions);
+  large = settings: { roster.tuning.profile = "ent1-m"; } // settings;
+  good = large {
+    services.roster.requirePassFile = "/run/password";
+    services.roster.openFirewall = true;
+  };
+  inherit (evaluate good) config;
+  # What each mistake has to be told with.
+  mistakes = {
+    "readable by everybody" = { services.roster.settings.requirepass = "x"; };
+    "openFirewall needs" = { services.roster.openFirewall = true; };
+    "systemd.sockets.roster" = {
+      services.roster.socketActivation = true;
+      services.roster.settings.port = 1;
+    };
+    "hosts with services.roster.enable" = { services.roster.enable = lib.mkForce false; };
+    "gives the CPUs 2 to housekeeping and to workers" = {
+      roster.tuning.profile = "ent1-m";
+      roster.tuning.layout.housekeeping = "0-2";
+    };
+    "takes CPU lists" = {
+      roster.tuning.profile = "ent1-m";
+      roster.tuning.layout.housekeeping = "a";
+    };
+    "cannot be \"all\"" = {
+      roster.tuning.profile = "ent1-m";
+      roster.tuning.layout.workers = "all";
+    };
+    "irqbalance.enable must be off" = large { services.irqbalance.enable = true; };
+  };
+  isTold =
+    words: settings:
+    let
+      messages = failed settings;
+    in
+    builtins.length messages == 1 && lib.hasInfix words (lib.head messages);
+  expect = name: ok: if ok then name else throw "tests/nix/evaluate.nix: ${name} does not hold";
+in
+{
+  facts = [
+    (expect "good settings are taken" (failed good == [ ]))
+    (expect "kernel parameters come from the profile" (
+      lib.all (one: builtins.elem one config.boot.kernelParams) [
+        "isolcpus=managed_irq,domain,2-15"
+        "nohz_full=2-15"
+        "rcu_nocbs=2-15"
+        "irqaffinity=0-1"
+        "skew_tick=1"
+      ]
+    ))
+    (expect "sysctls come from the profile" (config.boot.kernel.sysctl."vm.swappiness" == "10"))
+    (expect "settings come from the profile" (config.services.roster.settings == { workers = "2-15"; }))
+    (expect "the port is open" (builtins.elem 6379 config.networking.firewall.allowedTCPPorts))
+    (expect "the password is a credential" (
+      config.systemd.services.roster.serviceConfig.LoadCredential == [
+        ""
+        "requirepass:/run/password"
+      ]
+    ))
+  ]
+  ++ lib.mapAttrsToList (words: settings: expect "a mistake is told: ${words}" (isTold words settings)) mistakes;
+  system = config.system.build.toplevel.drvPath;
+}
