@@ -88,7 +88,8 @@ def exposition(sections: dict[str, dict[str, str]]) -> str:
                     lines.append(f'redis_{section.lower()}_{key.replace(".", "_")}{{name="{name}"}} {float(number)}')
             elif re.fullmatch(REAL, value):
                 lines.append(f"redis_{re.sub('[^a-zA-Z0-9_]', '_', name)} {value}")
-    return "\n".join(lines) + "\n"
+    # The samples of a metric stand together.
+    return "\n".join(sorted(lines)) + "\n"
 
 
 missing = []
@@ -110,7 +111,9 @@ assert all(LATENCY.fullmatch(value) for value in sections["Latencystats"].values
 assert int(sections["Stats"]["keyspace_hits"]) >= 1 and int(sections["Stats"]["keyspace_misses"]) >= 1
 
 families = list(text_string_to_metric_families(exposition(sections)))
-metrics = {family.name: family.samples for family in families}
+metrics: dict[str, list] = {}
+for family in families:
+    metrics.setdefault(family.name, []).extend(family.samples)
 assert metrics["redis_connected_clients"][0].value >= 1
 assert {sample.labels["name"]: sample.value for sample in metrics["redis_keyspace_keys"]} == {"db0": 50, "db7": 1}
 
@@ -119,4 +122,4 @@ assert client.config_get("maxmemory") == {"maxmemory": "0"} and len(client.confi
 assert client.slowlog_get(1) is not None and client.slowlog_len() >= 0
 assert client.execute_command("LATENCY LATEST") == []
 assert len(client.client_list()) >= 1
-print(f"scrape: {sum(map(len, sections.values()))} fields of INFO, {len(families)} metrics")
+print(f"scrape: {sum(map(len, sections.values()))} fields of INFO, {len(metrics)} metrics")
