@@ -206,7 +206,7 @@ fn stream(count: usize, random: &mut Random) {
     let mut stream = Stream::new();
     let add = time(count, |call| {
         let id = StreamId::new(call as u64 + 1, 0);
-        _ = black_box(stream.add(id, [&b"field"[..], &name(call)].into_iter(), limits));
+        _ = black_box(stream.add(id, [&b"field"[..], &name(call)], limits));
     });
     let bytes = stream.memory() as f64 / count as f64;
     let ids: Vec<_> = (0..CALLS).map(|_| StreamId::new(random.below(count) as u64 + 1, 0)).collect();

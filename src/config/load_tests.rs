@@ -232,11 +232,8 @@ fn mistakes_in_flags_are_told_in_one_line() {
 
 #[test]
 fn what_this_build_lacks_is_refused_not_ignored() {
-    for (given, expected) in
-        [(["--cluster-enabled", "yes"], "this build has no cluster mode yet; only cluster-enabled no is accepted")]
-    {
-        assert_eq!(flags(&given).unwrap_err(), format!("{}: {expected}", given[0]));
-    }
+    let expected = "this build has no cluster mode yet; only cluster-enabled no is accepted";
+    assert_eq!(flags(&["--cluster-enabled", "yes"]).unwrap_err(), format!("--cluster-enabled: {expected}"));
     let file = File::new("cluster-enabled = true\n");
     assert!(with(&[], &[], &file.0).unwrap_err().starts_with(&file.at(1)));
     assert!(with(&["--cluster-enabled", "no"], &[], &file.0).is_ok());

@@ -269,7 +269,7 @@ impl Encoder<'_> {
         for pair in table.pairs::<Value, Value>() {
             match pair?.0 {
                 Value::Integer(key) if key > 0 => {
-                    most = most.max(key as i64);
+                    most = most.max(key);
                     items += 1;
                 }
                 _ => return Ok(None),

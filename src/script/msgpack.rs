@@ -40,7 +40,7 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
     match value {
         Value::String(text) => write_text(out, &text.as_bytes()),
         Value::Boolean(value) => out.push(if *value { 0xc3 } else { 0xc2 }),
-        Value::Integer(number) => write_integer(out, *number as i64),
+        Value::Integer(number) => write_integer(out, *number),
         Value::Number(number) => match super::number::whole(*number) {
             Some(number) => write_integer(out, number),
             None => write_double(out, *number),

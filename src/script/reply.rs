@@ -23,7 +23,7 @@ fn write_at(version: Version, reply: &mut Reply<'_>, value: Value, depth: usize)
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Boolean(value) if version == Version::Resp3 => reply.boolean(value),
         Value::Boolean(true) => reply.integer(1),
-        Value::Integer(number) => reply.integer(number as i64),
+        Value::Integer(number) => reply.integer(number),
         Value::Number(number) => reply.integer(cast(number)),
         Value::Table(_) if depth >= DEPTH_MAX => reply.error("ERR reached lua stack limit"),
         Value::Table(table) => return write_table(version, reply, &table, depth),

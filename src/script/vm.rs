@@ -107,6 +107,11 @@ pub(super) struct State {
     worker: usize,
 }
 
+/// A script with its function in this virtual machine.
+type Compiled = (Arc<Source>, Function);
+/// A library with its functions in this virtual machine.
+type Loaded = (Arc<Library>, HashMap<String, Function>);
+
 /// A virtual machine.
 pub struct Vm {
     pub(super) lua: Lua,
@@ -116,8 +121,8 @@ pub struct Vm {
     pub(super) functions: Table,
     globals: Table,
     pub(super) runner: Function,
-    pub(super) compiled: RefCell<HashMap<[u8; 40], (Arc<Source>, Function)>>,
-    pub(super) loaded: RefCell<HashMap<String, (Arc<Library>, HashMap<String, Function>)>>,
+    pub(super) compiled: RefCell<HashMap<[u8; 40], Compiled>>,
+    pub(super) loaded: RefCell<HashMap<String, Loaded>>,
     pub(super) flushes: Cell<u64>,
     pub(super) shared: &'static Shared,
     memory_limit: Cell<usize>,
