@@ -13,7 +13,7 @@ use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
-use crate::store::{Keyspace, Local, Shape, Store, Timers};
+use crate::store::{AHEAD, Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
 /// The server as a whole: what all workers share.
@@ -332,6 +332,13 @@ impl Context<'_> {
     pub fn count_lookup(&self, found: bool) {
         let counters = self.worker.counters();
         crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
+    }
+
+    /// Fetches the memory of the first of several keys together, which one after the other would each wait for.
+    pub(super) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let mut ahead = [&[][..]; AHEAD];
+        let count = ahead.iter_mut().zip(keys).map(|(place, key)| *place = key).count();
+        self.store.prefetch(&ahead[..count]);
     }
 
     /// `wrong number of arguments` for this command.

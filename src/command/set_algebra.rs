@@ -69,6 +69,7 @@ type Found = Result<ControlFlow<()>, Error>;
 
 /// Looks all keys up. Every one has to be a set, also where another one already makes the result empty.
 fn sources<'a>(cx: &Context<'_>, keys: Args<'a>) -> Result<Vec<Source<'a>>, Error> {
+    cx.prefetch(keys.iter());
     let look_up = |key| {
         cx.store.read(key, |record| {
             cx.count_lookup(record.is_some());
@@ -104,6 +105,7 @@ impl Chunk {
     fn fill(&mut self, set: &Set, mut cursor: u64) -> u64 {
         self.bytes.clear();
         self.members.clear();
+        self.members.reserve(set.len().min(Self::MEMBERS));
         loop {
             cursor = set.scan(cursor, |member| {
                 let start = self.bytes.len();

@@ -6,7 +6,7 @@ use super::string_options::{Condition, Options, Taken};
 use super::string_value::{reply_string, set_argument, string_of};
 use super::{Access, Begin, Command, Context, Error, Find, Flags, Group, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::{AHEAD, Event, Record, Ttl};
+use crate::store::{Event, Record, Ttl};
 
 const MSETEX_KEYS: &[KeySpec] = &[KeySpec {
     access: Access::OW.and(Access::UPDATE),
@@ -57,7 +57,7 @@ pub(super) const COMMANDS: &[Command] = &[
 fn mget(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let store = cx.store;
     cx.reply.array(args.len() - 1);
-    prefetch(cx, args.skip(1).iter());
+    cx.prefetch(args.skip(1).iter());
     for key in args.skip(1) {
         store.read(key, |record| {
             cx.count_lookup(record.is_some());
@@ -113,16 +113,9 @@ fn msetex(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fetches the memory of the first keys together, which one after the other would each wait for.
-fn prefetch<'a>(cx: &Context<'_>, keys: impl Iterator<Item = &'a [u8]>) {
-    let mut ahead = [&[][..]; AHEAD];
-    let count = ahead.iter_mut().zip(keys).map(|(place, key)| *place = key).count();
-    cx.store.prefetch(&ahead[..count]);
-}
-
 /// Sets keys to the values that follow each of them.
 fn set_pairs(cx: &Context<'_>, pairs: Args<'_>, ttl: Ttl) {
-    prefetch(cx, pairs.iter().step_by(2));
+    cx.prefetch(pairs.iter().step_by(2));
     for index in (1..pairs.len()).step_by(2) {
         cx.store.update(pairs.get(index - 1), |entry| set_argument(entry, pairs, index, ttl, cx.now_ms()));
         cx.store.changed(pairs.get(index - 1), Event::string("set"));

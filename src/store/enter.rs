@@ -49,6 +49,9 @@ enum Hold {
     Global,
 }
 
+/// So few keys are looked through for the one at hand.
+const FEW: usize = 8;
+
 /// A key by its address, with its hash and shard. The key is borrowed by the entry, so its address names it.
 #[derive(Clone, Copy)]
 struct Routed {
@@ -128,7 +131,9 @@ impl Local {
         }
         if self.held.get() == Hold::Exclusive {
             let (routes, place) = (self.routes.borrow(), self.place.get());
-            for next in [place, place + 1] {
+            // Of few keys, looking through all costs less than a hash.
+            let rest = if routes.len() <= FEW { 0..routes.len() } else { 0..0 };
+            for next in [place, place + 1].into_iter().chain(rest) {
                 if let Some(routed) = routes.get(next).filter(|routed| std::ptr::eq(routed.key, key)) {
                     self.place.set(next);
                     return (routed.hash, routed.shard);
