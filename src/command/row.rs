@@ -184,9 +184,11 @@ impl Command {
     pub const fn all_categories(&self) -> Categories {
         // A mere container of subcommands is in no category but that of its flags.
         let mere = !self.subcommands.is_empty() && self.arity == -2;
-        // A generic command that names types is in their categories instead of in that of all keys.
+        // A generic command that names types, or the connection, is in their categories instead of in that of all keys.
         let typed = matches!(self.group, Group::Generic)
-            && self.categories.0 & (Categories::LIST.0 | Categories::SET.0 | Categories::SORTEDSET.0) != 0;
+            && self.categories.0
+                & (Categories::LIST.0 | Categories::SET.0 | Categories::SORTEDSET.0 | Categories::CONNECTION.0)
+                != 0;
         let mut bits = self.categories.0 | if mere || typed { 0 } else { self.group.category().0 };
         const IMPLIED: [(Flags, Categories); 7] = [
             (Flags::WRITE, Categories::WRITE),

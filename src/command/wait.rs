@@ -1,7 +1,7 @@
 //! `WAIT` and `WAITAOF`: until others have what a client wrote. There are no replicas, so it waits for them in vain.
 
 use super::block::{Block, deadline_after_ms};
-use super::{Command, Context, Error, Flags, Group};
+use super::{Categories, Command, Context, Error, Flags, Group};
 use crate::protocol::{Args, Frame, Reply, number};
 
 const TIPS: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
@@ -19,7 +19,7 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
-    Command::new(name, arity, run).flags(Flags::BLOCKING).group(Group::Generic)
+    Command::new(name, arity, run).flags(Flags::BLOCKING).group(Group::Generic).categories(Categories::CONNECTION)
 }
 
 fn wait(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
