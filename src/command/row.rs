@@ -408,7 +408,8 @@ impl Group {
             Group::Hash => Categories::HASH,
             Group::Hyperloglog => Categories::HYPERLOGLOG,
             Group::List => Categories::LIST,
-            Group::Pubsub => Categories::PUBSUB,
+            // By their flags.
+            Group::Pubsub => Categories::NONE,
             Group::Scripting => Categories::SCRIPTING,
             Group::Set => Categories::SET,
             Group::SortedSet => Categories::SORTEDSET,
