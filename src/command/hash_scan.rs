@@ -1,5 +1,6 @@
 //! Hashes as a whole: all fields, some by chance, some by a cursor.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::hash::{READ, row};
@@ -109,10 +110,7 @@ fn hrandfield(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     read(cx, args.get(1), |cx, fields| match fields {
-        Some(fields) if count > 0 => {
-            distinct(cx, fields, wanted, values);
-            Ok(())
-        }
+        Some(fields) if count > 0 => distinct(cx, fields, wanted, values),
         Some(fields) if count < 0 => repeated(cx, fields, wanted, values),
         _ => {
             cx.reply.array(0);
@@ -144,8 +142,11 @@ fn one_field(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
 /// Fields up to which all are gathered before some of them are chosen: a compact hash finds each in O(n).
 const GATHERED: usize = 1024;
 
+/// A hash that is there has fields; were one without, its client would be told so and the server go on.
+const NO_FIELD: Error = Error::Reply(Cow::Borrowed("ERR the hash has no fields"));
+
 /// Replies up to `wanted` fields, none twice.
-fn distinct(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: bool) {
+fn distinct(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: bool) -> Result<(), Error> {
     let worker = cx.worker;
     // Where the chosen are a small part, one that was chosen already is rarely met.
     if let Some(len) = fields.exact()
@@ -155,12 +156,12 @@ fn distinct(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: boo
         head(&mut cx.reply, wanted, values);
         let mut seen = HashSet::with_capacity_and_hasher(wanted, foldhash::fast::RandomState::default());
         while seen.len() < wanted {
-            let Some(field) = fields.random(|| worker.random()) else { unreachable!("the hash has fields") };
+            let field = fields.random(|| worker.random()).ok_or(NO_FIELD)?;
             if seen.insert(field.name) {
                 put(&mut cx.reply, field, values);
             }
         }
-        return;
+        return Ok(());
     }
     let mut all: Vec<Field<'_>> = fields.iter().collect();
     let wanted = wanted.min(all.len());
@@ -173,6 +174,7 @@ fn distinct(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: boo
         }
         put(&mut cx.reply, all[chosen], values);
     }
+    Ok(())
 }
 
 /// Replies `wanted` fields, each chosen anew.
@@ -195,8 +197,7 @@ fn repeated(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: boo
             Some(alive) => alive.get(below(worker.random(), alive.len())).copied(),
             None => fields.random(|| worker.random()),
         };
-        let Some(field) = field else { unreachable!("the hash has fields") };
-        put(&mut cx.reply, field, values);
+        put(&mut cx.reply, field.ok_or(NO_FIELD)?, values);
         if cx.reply.len() - start > longest {
             return Err(Error::REPLY_TOO_LONG);
         }
