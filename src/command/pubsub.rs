@@ -133,7 +133,7 @@ fn sunsubscribe(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn leave(cx: &mut Context<'_>, topic: Topic, word: &str, args: Args<'_>) -> Result<(), Error> {
     let names: Vec<Box<[u8]>> = match args.len() {
-        1 => cx.client.subscriptions.names(topic).to_vec(),
+        1 => cx.client.subscriptions.names(topic).iter().cloned().collect(),
         _ => args.skip(1).iter().map(Box::from).collect(),
     };
     if names.is_empty() {

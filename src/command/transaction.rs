@@ -79,9 +79,8 @@ fn watch(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::WATCH_IN_MULTI);
     }
     for key in args.skip(1) {
-        if !cx.client.watched.contains(cx.client.database, key) {
+        if cx.client.watched.keys.insert((cx.client.database, key.into())) {
             cx.store.watch(key, &cx.client.watched.watch);
-            cx.client.watched.keys.push((cx.client.database, key.into()));
         }
     }
     cx.client.tell_transaction();

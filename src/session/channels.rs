@@ -1,6 +1,6 @@
 //! Publish and subscribe: who listens to which channel.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -128,11 +128,11 @@ fn send(subscribers: &[Arc<ClientInfo>], parts: &[&[u8]], limit: u64) -> usize {
     subscribers.len()
 }
 
-/// What one client subscribed to, each in the order in which it did.
+/// What one client subscribed to.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     total: usize,
-    names: [Vec<Box<[u8]>>; 3],
+    names: [BTreeSet<Box<[u8]>>; 3],
 }
 
 impl Subscriptions {
@@ -151,15 +151,14 @@ impl Subscriptions {
     }
 
     /// Names of one kind.
-    pub fn names(&self, topic: Topic) -> &[Box<[u8]>] {
+    pub fn names(&self, topic: Topic) -> &BTreeSet<Box<[u8]>> {
         &self.names[topic as usize]
     }
 
     /// Subscribes a client; nothing happens if it is subscribed.
     pub fn add(&mut self, channels: &Channels, topic: Topic, name: &[u8], client: &Arc<ClientInfo>) {
         let names = &mut self.names[topic as usize];
-        if !names.iter().any(|other| **other == *name) {
-            names.push(name.into());
+        if names.insert(name.into()) {
             self.total += 1;
             channels.subscribe(topic, name, client);
             client.subscriptions[topic as usize].store(names.len(), Relaxed);
@@ -169,8 +168,9 @@ impl Subscriptions {
     /// Ends a subscription; whether there was one.
     pub fn remove(&mut self, channels: &Channels, topic: Topic, name: &[u8], client: &Arc<ClientInfo>) -> bool {
         let names = &mut self.names[topic as usize];
-        let Some(at) = names.iter().position(|other| **other == *name) else { return false };
-        names.remove(at);
+        if !names.remove(name) {
+            return false;
+        }
         self.total -= 1;
         channels.unsubscribe(topic, name, client);
         client.subscriptions[topic as usize].store(names.len(), Relaxed);

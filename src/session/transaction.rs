@@ -1,5 +1,6 @@
 //! `MULTI` and `WATCH`: what a client has queued and what it watches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::protocol::Frame;
@@ -24,18 +25,13 @@ pub struct Watched {
     /// Tells whether any of them changed.
     pub watch: Arc<Watch>,
     /// The keys with their databases.
-    pub keys: Vec<(usize, Box<[u8]>)>,
+    pub keys: BTreeSet<(usize, Box<[u8]>)>,
 }
 
 impl Watched {
-    /// Whether a key is watched already.
-    pub fn contains(&self, database: usize, key: &[u8]) -> bool {
-        self.keys.iter().any(|(number, other)| *number == database && **other == *key)
-    }
-
     /// Ends to watch all keys.
     pub fn end(&mut self, keyspace: &Keyspace) {
-        for (database, key) in self.keys.drain(..) {
+        for (database, key) in std::mem::take(&mut self.keys) {
             keyspace.unwatch(database, &key, &self.watch);
         }
         self.watch = Arc::default();
