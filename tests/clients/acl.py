@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from resp import Connection
+
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3000
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(2**32)
@@ -20,26 +22,11 @@ rng = random.Random(seed)
 pick = rng.choice
 
 
-class Connection:
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.file = self.socket.makefile("rb")
+class Users(Connection):
+    """Shows the maps of RESP3 as RESP2 shows them, so that both compare alike."""
 
-    def __call__(self, *words):
-        words = [str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        return self.read()
-
-    def read(self):
-        line = self.file.readline()
-        assert line, "the connection was closed"
-        kind, rest = line[:1], line[1:-2]
-        if kind in b"+-:_":
-            return line[:-2]
-        if kind in b"$=":
-            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
-        length = int(rest) * (2 if kind == b"%" else 1)
-        return None if length < 0 else [self.read() for _ in range(length)]
+    def pairs(self, parts):
+        return parts
 
 
 USERS = ["alice", "bob", "carol"]
@@ -143,7 +130,7 @@ try:
         except OSError:
             time.sleep(0.05)
     for protocol in (2, 3):
-        theirs, ours = Connection(theirs_port), Connection(ours_port)
+        theirs, ours = Users(theirs_port), Users(ours_port)
         for connection in (theirs, ours):
             connection("HELLO", protocol)
         version = theirs("INFO", "server").split(b"redis_version:")[1].split(b"\r\n")[0].decode()

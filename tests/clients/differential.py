@@ -14,6 +14,7 @@ import sys
 import time
 
 import generators
+from resp import Connection
 
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 30_000
@@ -21,31 +22,6 @@ seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(2**32)
 print(f"differential: {count} commands in each protocol, seed {seed}")
 rng = random.Random(seed)
 pick = rng.choice
-
-
-class Connection:
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.file = self.socket.makefile("rb")
-
-    def __call__(self, *words):
-        words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        return self.read()
-
-    def read(self):
-        line = self.file.readline()
-        assert line, "the connection was closed"
-        kind, rest = line[:1], line[1:-2]
-        if kind in b"+-:_,#(":
-            return line[:-2]
-        if kind in b"$=":
-            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
-        if kind in b"*~":
-            return None if rest == b"-1" else [self.read() for _ in range(int(rest))]
-        if kind == b"%":
-            return {"map": [self.read() for _ in range(2 * int(rest))]}
-        raise ValueError(line)
 
 
 KEYS = [f"k{i}" for i in range(6)] + ["{t}a", "n1", "n2"]

@@ -10,37 +10,18 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
+from resp import Connection
+
 ours_port, folder = int(sys.argv[1]), sys.argv[2]
 rng = random.Random(7)
 
 
-class Connection:
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.file = self.socket.makefile("rb")
-
-    def __call__(self, *words):
-        words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        return self.read()
-
-    def read(self):
-        line = self.file.readline()
-        assert line, "the connection was closed"
-        kind, rest = line[:1], line[1:-2]
-        if kind in b"+-:":
-            return line[:-2]
-        if kind == b"$":
-            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
-        assert kind == b"*", line
-        return None if rest == b"-1" else [self.read() for _ in range(int(rest))]
-
+class Saving(Connection):
     def info(self, field: str) -> str:
         lines = self("INFO", "everything").decode().split("\r\n")
         return next(line.split(":", 1)[1] for line in lines if line.startswith(field + ":"))
@@ -60,7 +41,7 @@ class Server:
                 if self.process.poll() is not None:
                     break
                 try:
-                    self.client = Connection(self.port)
+                    self.client = Saving(self.port)
                     if self.client("PING") == b"+PONG":
                         return
                 except OSError:
@@ -133,7 +114,7 @@ def wait_saved(call) -> None:
     raise SystemExit("a snapshot does not end")
 
 
-ours = Connection(ours_port)
+ours = Saving(ours_port)
 program = ours.info("executable")
 fill(ours)
 # Writers of other keys go on while the snapshot is taken.
@@ -141,7 +122,7 @@ over = threading.Event()
 
 
 def disturb(seed: int) -> None:
-    call, dice = Connection(ours_port), random.Random(seed)
+    call, dice = Saving(ours_port), random.Random(seed)
     call("SELECT", 5)
     while not over.is_set():
         call("SET", dice.randrange(10_000), "x" * 100)
