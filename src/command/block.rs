@@ -183,7 +183,12 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
             waiter.release();
             return Err(Error::Busy);
         }
-        Err(error) => dispatch::report(worker, wait.version, &error, &mut out),
+        Err(error) => {
+            if let Ok(handle) = dispatch::find(args) {
+                worker.node.stats.calls(worker.number()).failed(handle.index());
+            }
+            dispatch::report(worker, wait.version, &error, &mut out);
+        }
     }
     waiter.serve(out);
     forget(worker.node, waiter);

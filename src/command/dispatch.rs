@@ -45,8 +45,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => run(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
-            transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
-            let queued = enqueue(worker, transaction, args, Reply::new(out, client.version));
+            let queued = enqueue(worker, transaction, handle, args, Reply::new(out, client.version));
             client.tell_transaction();
             queued
         }
@@ -103,7 +102,22 @@ pub(super) fn report(worker: &Worker, version: Version, error: &Error, out: &mut
 }
 
 #[cold]
-fn enqueue(worker: &Worker, transaction: &mut Transaction, args: Args<'_>, mut reply: Reply<'_>) -> Result<(), Error> {
+fn enqueue(
+    worker: &Worker,
+    transaction: &mut Transaction,
+    handle: Handle,
+    args: Args<'_>,
+    mut reply: Reply<'_>,
+) -> Result<(), Error> {
+    let flags = handle.command().flags;
+    // As in Redis, what comes while a script is slow aborts the transaction, so that no half of it waits for the script.
+    if !flags.contains(Flags::ALLOW_BUSY)
+        && let Some(error) = super::script::busy_error(worker)
+    {
+        transaction.is_aborted = true;
+        return Err(error);
+    }
+    transaction.grows |= flags.contains(Flags::DENYOOM);
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");

@@ -28,9 +28,6 @@ macro_rules! texts {
 texts! {
     /// A command that needs memory beyond `maxmemory`.
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
-    /// The same, of a whole transaction.
-    EXEC_OUT_OF_MEMORY =
-        "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
     /// Options that do not fit.
     SYNTAX = "ERR syntax error";
     /// A value of another type.
@@ -192,6 +189,17 @@ impl Error {
     /// An error whose text brings its own code.
     pub fn coded(text: impl Into<Cow<'static, str>>) -> Error {
         Error::Reply(text.into())
+    }
+
+    /// The same as the reason why a transaction was discarded.
+    pub fn aborting(self) -> Error {
+        match self {
+            Error::Reply(text) => Error::Reply(format!("EXECABORT Transaction discarded because of: {text}").into()),
+            Error::Quoting(text) => {
+                Error::Quoting([b"EXECABORT Transaction discarded because of: ", &*text].concat().into())
+            }
+            error => error,
+        }
     }
 
     /// `wrong number of arguments` for a command by its full name (`get`, `client|kill`).

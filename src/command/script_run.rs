@@ -37,7 +37,9 @@ pub(super) fn run(cx: &mut Context<'_>, script: &Script<'_>) -> Result<(), Error
         let (ended, kept) = run_once(cx, script)?;
         match ended {
             Ended::Replied if kept => script.habit.kept_to_declared(),
-            Ended::Replied => script.habit.went_elsewhere(),
+            // Where it would have gone is not known.
+            Ended::Stopped if kept => (),
+            Ended::Replied | Ended::Stopped => script.habit.went_elsewhere(),
             Ended::Undeclared => {
                 script.habit.went_elsewhere();
                 cx.reply.truncate(start);

@@ -132,6 +132,7 @@ pub(super) fn write_failure(state: &State, reply: &mut Reply<'_>, run: &Run<'_>,
                 return Ended::Undeclared;
             }
             write_error(reply, run.name, reason(*stop, run.is_function).as_bytes(), state.place.borrow_mut().take());
+            return Ended::Stopped;
         }
         value => {
             let text = match &value {

@@ -59,6 +59,8 @@ pub enum Ended {
     Replied,
     /// It went to a key that it did not declare, before any change.
     Undeclared,
+    /// It was ended before it was done, and replied an error.
+    Stopped,
 }
 
 /// What the dispatcher is asked.
