@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account;
 use super::context::{Context, Node, Worker};
 use super::dispatch::{self, perform};
 use super::error::Error;
@@ -171,8 +172,17 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
     let mut out = Vec::new();
     let args = wait.args.args();
-    let result = dispatch::find(args)
+    worker.stopwatch.start();
+    let mark = worker.stopwatch.mark();
+    let found = dispatch::find(args);
+    let result = found
+        .clone()
         .and_then(|handle| dispatch::patiently(|| perform(worker, &mut client, handle, args, &mut out)));
+    if let Ok(handle) = found
+        && !matches!(result, Err(Error::Waits | Error::Busy))
+    {
+        account::settle_late(worker, &client, handle, args, mark, &result);
+    }
     match result {
         Ok(()) => (),
         Err(Error::Waits) => {
@@ -183,12 +193,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
             waiter.release();
             return Err(Error::Busy);
         }
-        Err(error) => {
-            if let Ok(handle) = dispatch::find(args) {
-                worker.node.stats.calls(worker.number()).failed(handle.index());
-            }
-            dispatch::report(worker, wait.version, &error, &mut out);
-        }
+        Err(error) => dispatch::report(worker, wait.version, &error, &mut out),
     }
     waiter.serve(out);
     forget(worker.node, waiter);

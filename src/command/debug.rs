@@ -78,12 +78,7 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         }
         (b"sleep", 3) => sleep(args.get(2))?,
         (b"stringmatch-len", 4) => return match_pattern(cx, args),
-        _ => {
-            let shown = String::from_utf8_lossy(&args.get(1)[..args.size(1).min(128)]).into_owned();
-            return Err(Error::new(format!(
-                "unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
-            )));
-        }
+        _ => return Err(Error::subcommand("DEBUG", args.get(1))),
     }
     cx.reply.ok();
     Ok(())

@@ -66,6 +66,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         super::tracking::end_caching(client, args);
     }
     let mut outcome = Outcome::Done;
+    let failed = result.is_err();
     if let Err(error) = result {
         out.truncate(start);
         match error {
@@ -82,9 +83,16 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     }
     telemetry::add(&worker.counters().commands, 1);
     if outcome != Outcome::Waits {
-        mute(client, out, start);
+        let pushed = !failed && client.reply_mode != ReplyMode::On && replies_by_push(args);
+        mute(client, out, if pushed { out.len() } else { start });
     }
     outcome
+}
+
+/// Whether a request was answered by messages, as subscriptions are. Clients get those also where they want no replies.
+#[cold]
+fn replies_by_push(args: Args<'_>) -> bool {
+    find(args).is_ok_and(|handle| listens(handle.command()))
 }
 
 /// Appends the reply that an error is, and counts it.
@@ -110,13 +118,6 @@ fn enqueue(
     mut reply: Reply<'_>,
 ) -> Result<(), Error> {
     let flags = handle.command().flags;
-    // As in Redis, what comes while a script is slow aborts the transaction, so that no half of it waits for the script.
-    if !flags.contains(Flags::ALLOW_BUSY)
-        && let Some(error) = super::script::busy_error(worker)
-    {
-        transaction.is_aborted = true;
-        return Err(error);
-    }
     transaction.grows |= flags.contains(Flags::DENYOOM);
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
@@ -227,6 +228,10 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    // As in Redis, nothing but what may end it is done while a slow script has the whole keyspace.
+    if worker.node.scripts.watches.holds_everything() && !command.flags.contains(Flags::ALLOW_BUSY) {
+        super::script::refuse_busy(worker, client, command)?;
+    }
     if let Some(refusal) = record::refusal(worker, command) {
         return Err(refusal);
     }
@@ -255,17 +260,23 @@ fn touches_keys(command: &Command) -> bool {
     flags.iter().any(|flag| command.flags.contains(*flag))
 }
 
-/// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
+/// Makes room, which every command does as in Redis, so that what one has used is given back by the next. Refused for want of
+/// it are those that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
 fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
     let queues = client.transaction.is_some() && !command.immediate;
-    if queues || command.flags.contains(Flags::DENYOOM) { super::limit::make_room(worker) } else { Ok(()) }
+    let made = super::limit::make_room(worker);
+    if queues || command.flags.contains(Flags::DENYOOM) { made } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.
 #[cold]
 fn suits_subscriber(command: &Command) -> bool {
-    let listens = command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT);
-    listens || matches!(command.name, "ping" | "quit" | "reset")
+    listens(command) || matches!(command.name, "ping" | "quit" | "reset")
+}
+
+/// Whether a command begins or ends subscriptions.
+fn listens(command: &Command) -> bool {
+    command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT)
 }
 
 #[cold]

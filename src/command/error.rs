@@ -207,6 +207,12 @@ impl Error {
         Error::new(format!("wrong number of arguments for '{full_name}' command"))
     }
 
+    /// A subcommand of `container` that there is not, or not with so many arguments.
+    pub fn subcommand(container: &str, word: &[u8]) -> Error {
+        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]);
+        Error::new(format!("unknown subcommand or wrong number of arguments for '{shown}'. Try {container} HELP."))
+    }
+
     /// A number that does not lie between `least` and `most`.
     pub fn range(least: i64, most: i64) -> Error {
         Error::new(format!("value is out of range, value must between {least} and {most}"))

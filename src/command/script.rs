@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::script_run::{self, Script};
 use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
 use crate::protocol::{Args, number};
+use crate::session::Client;
 use crate::script::{Kill, LoadError, Source, sha1_hex};
 
 /// Flags of all that runs scripts.
@@ -95,6 +96,18 @@ pub(super) fn busy_error(worker: &Worker) -> Option<Error> {
     }
     let task = watches.slowest()?;
     Some(if task.is_function { Error::FUNCTION_BUSY } else { Error::SCRIPT_BUSY })
+}
+
+/// Refuses a command because a slow script has everything; a transaction that was to run is discarded.
+#[cold]
+pub(super) fn refuse_busy(worker: &Worker, client: &mut Client, command: &Command) -> Result<(), Error> {
+    let Some(error) = busy_error(worker) else { return Ok(()) };
+    if command.name != "exec" || client.transaction.take().is_none() {
+        return Err(error);
+    }
+    client.watched.end(&worker.node.keyspace);
+    client.tell_transaction();
+    Err(error.aborting())
 }
 
 /// The number of keys that `EVAL` and its kin give.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::dispatch::{self, each_key, perform};
+use super::dispatch::{self, each_key};
 use super::script_run::Script;
 use super::transaction::touches_everything;
 use super::{Error, Flags, Handle, Worker};
@@ -101,7 +101,9 @@ impl<'a> Calls<'a> {
             self.watch().note_write();
         }
         self.client.version = version;
-        let result = perform(self.worker, self.client, handle, args, out);
+        // What the script computed since its last call is no part of this one.
+        self.worker.stopwatch.start();
+        let result = dispatch::run(self.worker, self.client, handle, args, out);
         self.client.version = self.version;
         telemetry::add(&self.worker.counters().commands, 1);
         Ok(result?)

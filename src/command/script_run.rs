@@ -1,7 +1,7 @@
 //! How a script runs: what it enters, and when it has to run again.
 
 use super::script_call::Calls;
-use super::{Context, Error};
+use super::{Context, Error, account};
 use crate::protocol::Args;
 use crate::script::{Ended, Features, Habit, Run, Scope};
 use crate::store::Held;
@@ -57,10 +57,12 @@ fn run_once(cx: &mut Context<'_>, script: &Script<'_>) -> Result<(Ended, bool), 
     let keys = rest.range(0..script.keys);
     let is_narrow = script.habit.scope() == Scope::Declared && !cx.node.keyspace.holds_everything(&cx.worker.local);
     let held = enter(cx, keys, is_narrow)?;
+    account::announce(cx.worker, cx.client, cx.command, script.args);
     let settings = &cx.worker.settings;
     let run = Run {
         name: script.name,
         is_function: script.is_function,
+        is_alone: !is_narrow,
         keys,
         argv: rest.skip(script.keys),
         busy_ms: settings.busy_reply_threshold,

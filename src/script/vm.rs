@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub keys: Args<'a>,
     /// The other arguments.
     pub argv: Args<'a>,
+    /// Whether everything is entered for it.
+    pub is_alone: bool,
     /// Milliseconds after which others are told that it is slow.
     pub busy_ms: u64,
     /// Milliseconds after which it ends if it has changed nothing; 0 for never.
@@ -87,6 +89,7 @@ pub(super) struct Exchange {
 struct Timing {
     name: String,
     is_function: bool,
+    is_alone: bool,
     started: Instant,
     busy: Duration,
     limit: Option<Duration>,
@@ -243,6 +246,7 @@ impl Vm {
         *self.state.timing.borrow_mut() = Some(Timing {
             name: String::new(),
             is_function: true,
+            is_alone: false,
             started: Instant::now(),
             busy: Duration::MAX,
             limit: Some(limit),
@@ -260,8 +264,8 @@ impl State {
         *self.place.borrow_mut() = None;
         let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
         let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };
-        let (name, is_function) = (run.name.to_owned(), run.is_function);
-        *self.timing.borrow_mut() = Some(Timing { name, is_function, started: Instant::now(), busy, limit });
+        let (name, is_function, is_alone) = (run.name.to_owned(), run.is_function, run.is_alone);
+        *self.timing.borrow_mut() = Some(Timing { name, is_function, is_alone, started: Instant::now(), busy, limit });
         self.shared.watches.of(self.worker).begin();
     }
 
@@ -327,9 +331,10 @@ impl State {
         self.ask(Ask::Command)?;
         let command = std::mem::take(&mut self.exchange.borrow_mut().command);
         if let Some(timing) = &*self.timing.borrow() {
-            let (name, started) = (timing.name.clone(), timing.started);
+            let (name, started, is_alone) = (timing.name.clone(), timing.started, timing.is_alone);
             tracing::warn!(script = %name, "a script is slow: it has run for {:?}", started.elapsed());
-            watches.note_slow(self.worker, Task { name, command, is_function: timing.is_function, started });
+            let task = Task { name, command, is_function: timing.is_function, started, is_alone };
+            watches.note_slow(self.worker, task);
         }
         Ok(())
     }
