@@ -68,6 +68,7 @@ fn resetstat(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.node.stats.reset();
     cx.node.keyspace.reset_stats();
     cx.node.budget.reset();
+    crate::store::reclaim::reset();
     cx.reply.ok();
     Ok(())
 }

@@ -40,6 +40,8 @@ const HELP: &[&str] = &[
     "    Do nothing: lists keep long elements no other way than short ones.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Remove keys past their time in the background (1), or only when a command meets them (0).",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Have scripts call all commands (1), or not those that they are not to call (0).",
     "SLEEP <seconds>",
     "    Stop the worker that serves this connection, with all its other clients, for a time.",
     "STRINGMATCH-LEN <length> <pattern>",
@@ -75,6 +77,10 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"set-active-expire", 3) => {
             let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
             cx.node.keyspace.active_expire.store(on, Relaxed);
+        }
+        (b"set-disable-deny-scripts", 3) => {
+            let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
+            cx.node.scripts.allows_all.store(on, Relaxed);
         }
         (b"sleep", 3) => sleep(args.get(2))?,
         (b"stringmatch-len", 4) => return match_pattern(cx, args),

@@ -9,6 +9,7 @@ use super::guard;
 use super::keyspec::{Access, Begin, Find};
 use super::record;
 use super::row::{Command, Flags};
+use super::script_run::effect;
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
 use crate::session::{Client, ReplyMode, Transaction};
@@ -38,7 +39,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     let result = find(args).and_then(|handle| admit(worker, client, handle, args));
     if worker.node.pause.may_be_on()
         && let Ok(handle) = result
-        && super::pause::holds_back(worker, client, handle)
+        && super::pause::holds_back(worker, client, handle, args)
     {
         return Outcome::Paused;
     }
@@ -117,8 +118,7 @@ fn enqueue(
     args: Args<'_>,
     mut reply: Reply<'_>,
 ) -> Result<(), Error> {
-    let flags = handle.command().flags;
-    transaction.grows |= flags.contains(Flags::DENYOOM);
+    transaction.grows |= effect(worker, handle, args).grows;
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");
@@ -236,7 +236,7 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(refusal);
     }
     if worker.settings.maxmemory != 0 {
-        check_memory(worker, client, command)?;
+        check_memory(worker, client, handle, args)?;
     }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
@@ -262,10 +262,10 @@ fn touches_keys(command: &Command) -> bool {
 
 /// Makes room, which every command does as in Redis, so that what one has used is given back by the next. Refused for want of
 /// it are those that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
-fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
-    let queues = client.transaction.is_some() && !command.immediate;
-    let made = super::limit::make_room(worker);
-    if queues || command.flags.contains(Flags::DENYOOM) { made } else { Ok(()) }
+fn check_memory(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> Result<(), Error> {
+    let Err(error) = super::limit::make_room(worker) else { return Ok(()) };
+    let queues = client.transaction.is_some() && !handle.command().immediate;
+    if queues || effect(worker, handle, args).grows { Err(error) } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.

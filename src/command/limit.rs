@@ -66,6 +66,11 @@ fn used(worker: &Worker) -> u64 {
     (node.keyspace.bytes_near(worker.number()) + node.budget.others.load(Relaxed)).max(0) as u64
 }
 
+/// Whether memory is beyond its limit.
+pub(super) fn is_over(worker: &Worker) -> bool {
+    worker.settings.maxmemory != 0 && used(worker) > worker.settings.maxmemory
+}
+
 /// Evicts keys until memory is within its limit. [`Error::OUT_OF_MEMORY`] if there is nothing that may go; where it takes
 /// longer than a command may wait, that is left to the next commands and rounds.
 #[inline]
@@ -367,7 +372,8 @@ mod tests {
     #[test]
     fn eviction_is_told_and_counted() {
         let mut rig = Rig::new();
-        rig.run("SET old value");
+        // It leaves room enough for what comes, so that the next command evicts nothing more.
+        rig.args(&[b"SET", b"old", &[b'x'; 200]]);
         rig.pass(60_000);
         rig.run("SET new value");
         let limit = bytes(&rig) - 1;

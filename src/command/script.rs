@@ -186,7 +186,7 @@ fn run(
 }
 
 /// A SHA-1 in lower case; `None` for what is none.
-fn lower(sha: &[u8]) -> Option<[u8; 40]> {
+pub(super) fn lower(sha: &[u8]) -> Option<[u8; 40]> {
     let mut sha: [u8; 40] = sha.try_into().ok()?;
     sha.make_ascii_lowercase();
     Some(sha)

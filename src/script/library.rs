@@ -43,6 +43,12 @@ impl<T: Into<Vec<u8>>> From<T> for LoadError {
     }
 }
 
+impl LoadError {
+    fn exists(name: &str, quote: &str) -> LoadError {
+        format!("Library {quote}{name}{quote} already exists").into()
+    }
+}
+
 /// What `FUNCTION RESTORE` does with what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestorePolicy {
@@ -74,7 +80,7 @@ impl State {
     fn add(&mut self, library: Arc<Library>, replace: bool) -> Result<(), LoadError> {
         let old = self.libraries.get(&library.name).cloned();
         if old.is_some() && !replace {
-            return Err(format!("Library '{}' already exists", library.name).into());
+            return Err(LoadError::exists(&library.name, "'"));
         }
         for function in &library.functions {
             let owner = self.functions.get(&function.name.to_ascii_lowercase());
@@ -125,6 +131,10 @@ impl Libraries {
         let mut state = self.state.write();
         let mut next = if policy == RestorePolicy::Flush { State::default() } else { state.clone() };
         for library in libraries {
+            // Redis words this one without quotes.
+            if policy == RestorePolicy::Append && next.libraries.contains_key(&library.name) {
+                return Err(LoadError::exists(&library.name, ""));
+            }
             next.add(Arc::new(library), policy == RestorePolicy::Replace)?;
         }
         *state = next;

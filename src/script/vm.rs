@@ -107,6 +107,8 @@ pub(super) struct State {
     pub loading: RefCell<Option<Vec<super::compile::Registration>>>,
     /// Where a script was when it was ended.
     pub place: RefCell<Option<(String, usize)>>,
+    /// Codes of errors that are no command's, but the script's own.
+    pub codes: RefCell<Vec<String>>,
     timing: RefCell<Option<Timing>>,
     shared: &'static Shared,
     worker: usize,
@@ -126,6 +128,7 @@ pub struct Vm {
     pub(super) functions: Table,
     globals: Table,
     pub(super) runner: Function,
+    loader: Function,
     pub(super) compiled: RefCell<HashMap<[u8; 40], Compiled>>,
     pub(super) loaded: RefCell<HashMap<String, Loaded>>,
     pub(super) flushes: Cell<u64>,
@@ -146,6 +149,7 @@ impl Vm {
             random: Random::new(),
             loading: RefCell::default(),
             place: RefCell::default(),
+            codes: RefCell::default(),
             timing: RefCell::default(),
             shared,
             worker,
@@ -154,7 +158,7 @@ impl Vm {
         let hooked = state.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(STRIDE), move |_, _| hooked.tick())?;
         lua.set_memory_limit(memory)?;
-        let (scripts, functions, globals, runner) = parts;
+        let (scripts, functions, globals, runner, loader) = parts;
         Ok(Vm {
             lua,
             state,
@@ -162,6 +166,7 @@ impl Vm {
             functions,
             globals,
             runner,
+            loader,
             compiled: RefCell::default(),
             loaded: RefCell::default(),
             flushes: Cell::new(shared.flushes()),
@@ -213,6 +218,11 @@ impl Vm {
         })
     }
 
+    /// The codes of the errors that the last run replied, without those of commands that it called.
+    pub fn take_codes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.state.codes.borrow_mut())
+    }
+
     /// Lua 5.1 does not collect when memory is refused, so it is done before a script's garbage is in the next one's way.
     fn tidy(&self) {
         if self.lua.used_memory() > self.memory_limit.get() / 2 {
@@ -252,7 +262,7 @@ impl Vm {
             limit: Some(limit),
         });
         self.state.shared.watches.of(self.state.worker).begin();
-        let result = self.runner.call((&self.functions, body));
+        let result = self.loader.call(body);
         self.state.end();
         result
     }

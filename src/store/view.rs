@@ -92,6 +92,9 @@ impl<'a> Store<'a> {
     /// Removes a key that a read found past its time.
     #[cold]
     fn remove_expired(&self, key: &[u8]) {
+        if self.keyspace.keeps_expired(self.now_ms) {
+            return;
+        }
         let (hash, shard, _) = self.locate(key);
         // What a reader must not hand out to a cut stays until it was.
         if self.keyspace.cut.is_active() && !self.local.is_alone() && self.keyspace.is_uncut(shard, hash) {
