@@ -175,9 +175,8 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     worker.stopwatch.start();
     let mark = worker.stopwatch.mark();
     let found = dispatch::find(args);
-    let result = found
-        .clone()
-        .and_then(|handle| dispatch::patiently(|| perform(worker, &mut client, handle, args, &mut out)));
+    let result =
+        found.clone().and_then(|handle| dispatch::patiently(|| perform(worker, &mut client, handle, args, &mut out)));
     if let Ok(handle) = found
         && !matches!(result, Err(Error::Waits | Error::Busy))
     {

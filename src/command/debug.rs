@@ -32,6 +32,8 @@ const HELP: &[&str] = &[
     "    Write this into the log.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
+    "PAUSE-CRON <0|1>",
+    "    Stop all work in the background (1), or go on with it (0).",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create keys <prefix>:0, <prefix>:1 and so on with strings.",
     "PROTOCOL <type>",
@@ -71,6 +73,10 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"error", 3) => return Err(Error::Quoting(args.get(2).into())),
         (b"log", 3) => tracing::warn!("DEBUG LOG: {}", args.get(2).escape_ascii()),
         (b"object", 3..) => return debug_data::object(cx, args.get(2)),
+        (b"pause-cron", 3) => {
+            let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
+            cx.node.rests.store(on, Relaxed);
+        }
         (b"populate", 3..=5) => return debug_data::populate(cx, args.skip(2)),
         (b"protocol", 3) => return debug_protocol::reply(cx, args.get(2)),
         (b"quicklist-packed-threshold", 3) => check_threshold(args.get(2))?,

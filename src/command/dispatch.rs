@@ -35,8 +35,11 @@ pub enum Outcome {
 /// Runs one request of `client` and appends its reply to `out`. `args` holds at least the command's name.
 #[inline]
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
-    let start = out.len();
     let result = find(args).and_then(|handle| admit(worker, client, handle, args));
+    if worker.local.has_changes() {
+        tell_evicted(worker, client, out);
+    }
+    let start = out.len();
     if worker.node.pause.may_be_on()
         && let Ok(handle) = result
         && super::pause::holds_back(worker, client, handle, args)
@@ -94,6 +97,16 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
 #[cold]
 fn replies_by_push(args: Args<'_>) -> bool {
     find(args).is_ok_and(|handle| listens(handle.command()))
+}
+
+/// Tells of the keys that were evicted to make room for a command. What the command replies may be newer than their values,
+/// so its client hears of them before.
+#[cold]
+fn tell_evicted(worker: &Worker, client: &Client, out: &mut Vec<u8>) {
+    super::react::react(worker);
+    if client.tracked.is_some() {
+        client.info.mailbox.collect(out, usize::MAX);
+    }
 }
 
 /// Appends the reply that an error is, and counts it.

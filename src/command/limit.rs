@@ -127,6 +127,12 @@ fn policy(settings: &Settings) -> Option<Policy> {
     })
 }
 
+/// Whether a policy goes by the access clock of each key.
+pub(super) fn keeps_clocks(policy: MaxmemoryPolicy) -> bool {
+    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
+    matches!(policy, AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru)
+}
+
 /// What accesses leave in records under these settings.
 pub(super) fn clock(settings: &Settings) -> Clock {
     match settings.maxmemory_policy {
@@ -377,10 +383,11 @@ mod tests {
         rig.pass(60_000);
         rig.run("SET new value");
         let limit = bytes(&rig) - 1;
-        configure(&mut rig, &format!("maxmemory {limit} maxmemory-policy allkeys-lru notify-keyspace-events Ke"));
+        configure(&mut rig, "maxmemory-policy allkeys-lru notify-keyspace-events Ke");
         rig.check(&[("SUBSCRIBE __keyspace@0__:old", "*3|$9|subscribe|$18|__keyspace@0__:old|:1")]);
         let listener = rig.connect();
         let listener = std::mem::replace(&mut rig.client, listener);
+        configure(&mut rig, &format!("maxmemory {limit}"));
         rig.check(&[("SET x 1", "+OK"), ("EXISTS old new x", ":2")]);
         let mut letters = Vec::new();
         listener.info.mailbox.collect(&mut letters, usize::MAX);

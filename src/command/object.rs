@@ -1,6 +1,6 @@
 //! `OBJECT`: how a key is kept.
 
-use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help};
+use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help, limit};
 use crate::protocol::Args;
 use crate::store::{Record, Value};
 
@@ -80,7 +80,10 @@ fn idletime(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn refcount(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     inspect(cx, args, |cx, record| {
-        let is_shared = matches!(record.value(), Value::Integer(value) if SHARED.contains(&value));
+        // With the access clocks of eviction, Redis shares nothing either.
+        let policy = cx.settings().maxmemory_policy;
+        let has_clocks = cx.settings().maxmemory > 0 && limit::keeps_clocks(policy);
+        let is_shared = !has_clocks && matches!(record.value(), Value::Integer(value) if SHARED.contains(&value));
         cx.reply.integer(if is_shared { i32::MAX.into() } else { 1 });
         Ok(())
     })

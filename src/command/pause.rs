@@ -66,6 +66,9 @@ pub(super) fn unblock(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error>
         let reply = if as_error { unblocked(waiter.wait.version) } else { waiter.wait.on_timeout.clone() };
         end_of(cx.node, &waiter, reply)
     });
+    if ended && as_error {
+        cx.node.stats.count_error(cx.worker.number(), "UNBLOCKED");
+    }
     cx.reply.integer(ended.into());
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::script_run::{self, Script};
 use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
 use crate::protocol::{Args, number};
-use crate::session::Client;
 use crate::script::{Kill, LoadError, Source, sha1_hex};
+use crate::session::Client;
 
 /// Flags of all that runs scripts.
 pub(super) const RUNS: Flags =

@@ -66,7 +66,19 @@ impl<'a> Calls<'a> {
         let read_only = script.read_only || script.features.no_writes;
         let args = script.args;
         let (went_elsewhere, is_short) = (false, false);
-        Calls { worker, client, args, database, version, mode, read_only, is_narrow, declared, went_elsewhere, is_short }
+        Calls {
+            worker,
+            client,
+            args,
+            database,
+            version,
+            mode,
+            read_only,
+            is_narrow,
+            declared,
+            went_elsewhere,
+            is_short,
+        }
     }
 
     /// Puts the client back into its state. Returns whether the script went only to declared keys.

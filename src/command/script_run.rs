@@ -1,7 +1,7 @@
 //! How a script runs: what it enters, and when it has to run again.
 
-use super::script_call::Calls;
 use super::script::lower;
+use super::script_call::Calls;
 use super::{Context, Error, Flags, Handle, Worker, account, limit};
 use crate::protocol::Args;
 use crate::script::{Ended, Features, Habit, Run, Scope};

@@ -57,6 +57,13 @@ impl<'a> Reader<'a> {
             }
             (b'(', _) => self.wrapped("big_number", text),
             (b'=', Ok(len)) => self.verbatim(len),
+            (b'|', Ok(count)) => {
+                // Attributes are not shown to scripts.
+                for _ in 0..count.saturating_mul(2).min(self.rest.len()) {
+                    self.value()?;
+                }
+                self.value()
+            }
             _ => Ok(Value::Nil),
         }
     }

@@ -31,7 +31,9 @@ pub(super) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Table(text) | Failure::Reply(text) | Failure::Text(text) => write!(f, "{}", String::from_utf8_lossy(text)),
+            Failure::Table(text) | Failure::Reply(text) | Failure::Text(text) => {
+                write!(f, "{}", String::from_utf8_lossy(text))
+            }
             Failure::Stop(stop) => write!(f, "{stop:?}"),
         }
     }

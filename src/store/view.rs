@@ -89,6 +89,12 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Shows a record as it is kept, also one that is past its time, and leaves it as it is.
+    pub fn look<R>(&self, key: &[u8], look: impl FnOnce(Record<'_>) -> R) -> Option<R> {
+        let (hash, _, map) = self.locate(key);
+        map.read_sync(&Lookup { hash, key }, |slot, ()| slot.record().map(look)).flatten()
+    }
+
     /// Removes a key that a read found past its time.
     #[cold]
     fn remove_expired(&self, key: &[u8]) {
