@@ -35,6 +35,7 @@ pub(super) fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
             Value::Embedded { bytes, raw } => (if raw { "raw" } else { "embstr" }, bytes.len()),
             Value::Boxed(Object::String(string)) => ("raw", string.len()),
             Value::Boxed(object) => (object.encoding(), object.memory()),
+            Value::Compact(compact) => (compact.object()?.encoding(), record.memory()),
         };
         let list = match record.value() {
             Value::Boxed(Object::List(list)) if list.encoding() == "quicklist" => chunks(list, settings),
@@ -42,12 +43,12 @@ pub(super) fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
         };
         let (clock, at) = (record.access(), record.key().as_ptr());
         let idle = now.saturating_sub(clock.into());
-        format!(
+        Some(format!(
             "Value at:{at:p} refcount:1 encoding:{encoding} serializedlength:{length} lru:{clock} \
              lru_seconds_idle:{idle}{list}"
-        )
+        ))
     });
-    cx.reply.simple(&line.ok_or(Error::NO_KEY)?);
+    cx.reply.simple(&line.flatten().ok_or(Error::NO_KEY)?);
     Ok(())
 }
 
