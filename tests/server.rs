@@ -8,6 +8,8 @@ mod support;
 mod atomic;
 #[path = "server/connections.rs"]
 mod connections;
+#[path = "server/http.rs"]
+mod http;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/manager.rs"]

@@ -157,6 +157,12 @@ fn unfulfillable(loaded: &Loaded) -> Vec<Problem> {
     if settings.port == 0 && settings.unixsocket.as_os_str().is_empty() {
         found.push(("port", "there is nothing to listen on; give a port or a unixsocket".to_owned()));
     }
+    if settings.http_port != 0 && settings.http_bind.0.is_empty() {
+        found.push(("http-bind", "http-port has no address to listen on; give one, or set http-port to 0".to_owned()));
+    }
+    if settings.http_port != 0 && settings.http_port == settings.port {
+        found.push(("http-port", "port is the same; give another to one of both".to_owned()));
+    }
     found.into_iter().map(|(name, message)| Problem { place: loaded.origin(name).to_owned(), message }).collect()
 }
 

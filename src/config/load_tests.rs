@@ -250,6 +250,9 @@ fn settings_that_contradict_each_other_are_refused() {
     assert!(flags(&["--port", "0"]).unwrap_err().contains("nothing to listen on"));
     assert!(flags(&["--bind", ""]).unwrap_err().contains("nothing to listen on"));
     assert!(flags(&["--port", "0", "--unixsocket", "/tmp/x"]).is_ok());
+    assert!(flags(&["--http-port", "9121", "--http-bind", ""]).unwrap_err().contains("no address"));
+    assert!(flags(&["--port", "7000", "--http-port", "7000"]).unwrap_err().contains("port is the same"));
+    assert!(flags(&["--http-port", "9121", "--http-bind", "*", "::*"]).is_ok());
 }
 
 #[test]

@@ -200,6 +200,10 @@ settings! {
         enable_protected_configs: Access = "no", Kind::Choice(Access::WORDS), fixed;
     }
     Observability {
+        /// Port of `/metrics` (Prometheus), `/healthz` and a status page, by HTTP and for whoever can reach it; 0 serves none.
+        http_port: u16 = "0", Kind::Integer { min: 0, max: 65_535 }, fixed;
+        /// Addresses of that port, in the form of `bind`.
+        http_bind: Addresses = "127.0.0.1 -::1", Kind::Addresses, fixed;
         /// Least important messages that are logged.
         loglevel: LogLevel = "notice", Kind::Choice(LogLevel::WORDS);
         /// Where log messages go: `auto` is the journal under systemd, else standard error.

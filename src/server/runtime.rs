@@ -79,7 +79,7 @@ pub(super) fn start(seat: Seat) -> io::Result<()> {
             tracing::error!("{reason}");
             // Before the server is ready this ends the start. Afterwards it is never expected; a server that lacks a worker
             // would leave a part of its clients hanging, so the service manager is to start it anew.
-            if events.send(Event::Ready(Err(reason))).is_err() || seat_was_taken() {
+            if events.send(Event::Ready(Err(reason))).is_err() || is_serving() {
                 std::process::exit(1);
             }
         }
@@ -90,7 +90,8 @@ pub(super) fn start(seat: Seat) -> io::Result<()> {
 /// Set when all workers listen.
 static SERVING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-fn seat_was_taken() -> bool {
+/// Whether all workers listen.
+pub(super) fn is_serving() -> bool {
     SERVING.load(std::sync::atomic::Ordering::Relaxed)
 }
 
