@@ -18,6 +18,10 @@ mod manager;
 mod operators;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/tls.rs"]
+mod tls;
+#[path = "server/tls_files.rs"]
+mod tls_files;
 #[path = "server/tracking.rs"]
 mod tracking;
 #[path = "server/users.rs"]

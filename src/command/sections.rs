@@ -106,7 +106,8 @@ fn server(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
     page.put("process_supervised", if supervised { "systemd" } else { "no" });
     page.put("run_id", &node.run_id);
-    page.put("tcp_port", node.facts.port);
+    // As in Redis, where there is only TLS it is that port.
+    page.put("tcp_port", if node.facts.port == 0 { node.facts.tls_port } else { node.facts.port });
     page.put("server_time_usec", now.as_micros());
     page.put("uptime_in_seconds", uptime);
     page.put("uptime_in_days", uptime / 86_400);
@@ -132,13 +133,17 @@ fn listeners(cx: &Survey<'_>, page: &mut Page) {
         page.put(&format!("listener{number}"), value);
         number += 1;
     };
-    if cx.node.facts.port != 0 {
-        let bind: String = text("bind").split_whitespace().map(|address| format!(",bind={address}")).collect();
-        put(format!("name=tcp{bind},port={}", cx.node.facts.port));
+    let bind: String = text("bind").split_whitespace().map(|address| format!(",bind={address}")).collect();
+    let facts = &cx.node.facts;
+    if facts.port != 0 {
+        put(format!("name=tcp{bind},port={}", facts.port));
     }
     let path = text("unixsocket");
     if !path.is_empty() {
         put(format!("name=unix,bind={path}"));
+    }
+    if facts.tls_port != 0 {
+        put(format!("name=tls{bind},port={}", facts.tls_port));
     }
 }
 

@@ -16,6 +16,8 @@ use crate::host::sockets::{self, Inherited};
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
+    /// Those whose clients speak TLS.
+    pub(super) tls: Vec<TcpListener>,
     pub(super) unix: Option<UnixListener>,
     /// Whether they are the service manager's, which goes on listening when this server has ended.
     pub(super) inherited: bool,
@@ -62,7 +64,7 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
     let inherited =
         sockets::take().map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
     if !inherited.is_empty() {
-        adopt(&mut bound, inherited, nonblocking)
+        adopt(&mut bound, inherited, nonblocking, settings.tls_port)
             .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
         return Ok(bound);
     }
@@ -70,6 +72,11 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
     for (address, listeners) in port.listen(|address| tcp(address, settings.tcp_backlog, workers, nonblocking))? {
         bound.addresses.push(address);
         bound.workers.iter_mut().zip(listeners).for_each(|(worker, listener)| worker.tcp.push(listener));
+    }
+    let port = Port { number: settings.tls_port, name: "tls-port", ..port };
+    for (address, listeners) in port.listen(|address| tcp(address, settings.tcp_backlog, workers, nonblocking))? {
+        bound.addresses.push(address);
+        bound.workers.iter_mut().zip(listeners).for_each(|(worker, listener)| worker.tls.push(listener));
     }
     let path = &settings.unixsocket;
     if !path.as_os_str().is_empty() {
@@ -85,16 +92,18 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
 }
 
 /// Takes the sockets that the service manager listens on (LISTEN_FDS) in place of those of the settings. All workers share
-/// each, since only its owner can open more of them on the same address.
-fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool) -> io::Result<()> {
+/// each, since only its owner can open more of them on the same address. One on `tls_port` is for TLS.
+fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool, tls_port: u16) -> io::Result<()> {
     bound.workers.iter_mut().for_each(|worker| worker.inherited = true);
     for socket in inherited {
         match socket {
             Inherited::Tcp(listener) => {
                 listener.set_nonblocking(nonblocking)?;
-                bound.addresses.push(listener.local_addr()?);
+                let address = listener.local_addr()?;
+                bound.addresses.push(address);
                 for worker in &mut bound.workers {
-                    worker.tcp.push(listener.try_clone()?);
+                    let clients = if address.port() == tls_port { &mut worker.tls } else { &mut worker.tcp };
+                    clients.push(listener.try_clone()?);
                 }
             }
             Inherited::Unix(listener) => {

@@ -20,6 +20,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod tls;
+mod transport;
 mod wait;
 mod watchdog;
 
@@ -35,6 +37,7 @@ use crate::web::{self, Health};
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
+use tls::Tls;
 
 /// File descriptors that the server needs besides its clients': standard streams, logs, data files, connections by HTTP.
 const FILES: u64 = 32 + web::MOST_CONNECTIONS as u64;
@@ -58,10 +61,12 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     let choice = driver::choose(&settings)?;
     bound_clients(&mut settings, &choice, places.cpus.len())?;
     let bound = listen::bind(&settings, places.cpus.len(), choice.driver == driver::Driver::Epoll)?;
+    let tls = Tls::for_settings(&settings)?;
     let http = listen::bind_http(&settings)?;
     let facts = Facts {
         driver: choice.driver.name(),
         port: settings.port,
+        tls_port: settings.tls_port,
         config_file: loaded.file.map_or_else(String::new, |file| file.display().to_string()),
         executable: std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
     };
@@ -70,6 +75,9 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
     let node: &'static Node = Box::leak(Box::new(node));
+    if let Some(tls) = tls {
+        tls.follow(&node.config);
+    }
     // Before anything is loaded, so that a monitor sees the server load.
     let (pages, listeners): (Vec<SocketAddr>, Vec<_>) = http.into_iter().unzip();
     web::start(listeners, web::Source { node, health })
@@ -95,6 +103,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
             driver: choice.driver.clone(),
             listeners,
             node,
+            tls,
             loading: loading.clone(),
             events: events.clone(),
         };

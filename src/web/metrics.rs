@@ -68,7 +68,7 @@ fn state(page: &mut Exposition, fields: &Fields<'_>, health: Health) {
 fn commands(page: &mut Exposition, fields: &Fields<'_>) {
     let families = [
         ("redis_commands_total", "Calls by command.", "calls", 1.0),
-        ("redis_commands_duration_seconds_total", "Time spent by command.", "usec", 1e-6),
+        ("redis_commands_duration_seconds_total", "Time spent by command.", "usec", 1e6),
         (
             "redis_commands_rejected_calls_total",
             "Calls by command that were refused before they ran.",
@@ -77,11 +77,11 @@ fn commands(page: &mut Exposition, fields: &Fields<'_>) {
         ),
         ("redis_commands_failed_calls_total", "Calls by command that ran and replied an error.", "failed_calls", 1.0),
     ];
-    for (name, help, of, scale) in families {
+    for (name, help, of, unit) in families {
         page.family(name, Kind::Counter, help);
         for (command, value) in fields.family("cmdstat_") {
             let amount = part(value, of).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-            page.sample(&[("cmd", command)], amount * scale);
+            page.sample(&[("cmd", command)], amount / unit);
         }
     }
 }
