@@ -28,8 +28,11 @@ pub struct Handle {
 struct Follower {
     /// The beginning of the names of those settings.
     prefix: &'static str,
-    follow: Box<dyn Fn(&Settings) -> Result<(), Refusal> + Send + Sync>,
+    follow: Box<Follow>,
 }
+
+/// Follows the settings to be, or refuses them.
+type Follow = dyn Fn(&Settings) -> Result<(), Refusal> + Send + Sync;
 
 impl fmt::Debug for Follower {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
