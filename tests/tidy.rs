@@ -20,7 +20,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         "command",
         &["protocol", "value", "config", "telemetry", "host", "store", "security", "persist", "script", "session"],
     ),
-    ("server", &["protocol", "config", "telemetry", "host", "store", "security", "persist", "session", "command"]),
+    ("web", &["config", "telemetry", "host", "command"]),
+    (
+        "server",
+        &["protocol", "config", "telemetry", "host", "store", "security", "persist", "session", "command", "web"],
+    ),
 ];
 
 /// Modules that may hold `unsafe`: a file, or a folder with all below it.
