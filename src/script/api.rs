@@ -147,20 +147,12 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     if !gather(&mut state.exchange.borrow_mut().request, args) {
         return fails("Lua redis lib command arguments must be strings or integers");
     }
-    {
-        let mut exchange = state.exchange.borrow_mut();
-        exchange.out.clear();
-        exchange.stop = None;
-    }
-    state.ask(Ask::Call);
+    native::serve(state);
     finish(state, lua, raises)
 }
 
 /// What came of a call that has run: its value, or what it raises.
 fn finish(state: &State, lua: &Lua, raises: bool) -> mlua::Result<Value> {
-    if let Some(panic) = state.panic.take() {
-        std::panic::resume_unwind(panic);
-    }
     let mut exchange = state.exchange.borrow_mut();
     if let Some(stop) = exchange.stop.take() {
         return Err(Failure::Stop(stop).into());

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, ffi};
 
+use super::failure::Stop;
 use super::number::whole;
 use super::vm::{Ask, State};
 use crate::protocol::double::write_double;
@@ -99,8 +100,8 @@ pub(super) fn push_number(request: &mut crate::protocol::Words, value: f64) {
     }
 }
 
-/// Runs the command. A panic must not unwind through Lua's frames: it goes on in the function of the binding.
-fn serve(state: &State) {
+/// Runs the command. A panic must not unwind through Lua's frames: it ends the script, and goes on when that has ended.
+pub(super) fn serve(state: &State) {
     let served = catch_unwind(AssertUnwindSafe(|| {
         {
             let mut exchange = state.exchange.borrow_mut();
@@ -111,6 +112,7 @@ fn serve(state: &State) {
     }));
     if let Err(panic) = served {
         state.panic.set(Some(panic));
+        state.exchange.borrow_mut().stop = Some(Stop::Killed);
     }
 }
 
@@ -124,11 +126,6 @@ unsafe fn reply_of<'a>(state: &State) -> &'a [u8] {
         return b"";
     }
     let reply: *const [u8] = &*exchange.out;
-    let panic = state.panic.take();
-    if panic.is_some() {
-        state.panic.set(panic);
-        return b"";
-    }
     // SAFETY: as the caller promises; the vector is not touched before the next call.
     unsafe { &*reply }
 }

@@ -47,3 +47,86 @@ impl Slot {
         Some(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use crate::protocol::{Args, Reply, Version};
+    use crate::script::{Ended, Host, Run, Shared, Source, Stop, Vm, sha1_hex};
+
+    /// A host that answers `PING`, fails at others, and breaks at `PANIC`.
+    struct Fragile {
+        calls: usize,
+    }
+
+    impl Host for Fragile {
+        fn call(&mut self, args: Args<'_>, _: Version, out: &mut Vec<u8>) -> Result<(), Stop> {
+            self.calls += 1;
+            match args.get(0) {
+                b"PANIC" => panic!("a command broke"),
+                b"PING" => out.extend_from_slice(b"+PONG\r\n"),
+                b"STOP" => return Err(Stop::Killed),
+                b"DEEP" => out.extend_from_slice(&[&b"*1\r\n".repeat(12)[..], b":7\r\n"].concat()),
+                _ => out.extend_from_slice(b"-ERR no such thing\r\n"),
+            }
+            Ok(())
+        }
+
+        fn allows(&mut self, _: Args<'_>) -> Option<bool> {
+            None
+        }
+
+        fn command(&self) -> Vec<Box<[u8]>> {
+            Vec::new()
+        }
+    }
+
+    fn machine() -> Vm {
+        Vm::new(Box::leak(Box::new(Shared::new(1))), 0, 64 << 20, "7.2.4").unwrap()
+    }
+
+    fn run(vm: &Vm, code: &str) -> (Ended, String, usize) {
+        let source = std::sync::Arc::new(Source::new(sha1_hex(code.as_bytes()), code.as_bytes()).unwrap());
+        let body = vm.compile(&source).unwrap();
+        let mut out = Vec::new();
+        let mut host = Fragile { calls: 0 };
+        let run = Run {
+            name: "test",
+            is_function: false,
+            keys: Args::EMPTY,
+            argv: Args::EMPTY,
+            is_alone: true,
+            busy_ms: 0,
+            limit_ms: 0,
+        };
+        let ended = vm.run(&body, run, &mut host, &mut Reply::new(&mut out, Version::Resp2));
+        (ended, String::from_utf8(out).unwrap(), host.calls)
+    }
+
+    #[test]
+    fn a_call_that_breaks_leaves_the_machine_sound() {
+        let vm = machine();
+        for _ in 0..3 {
+            let broken = catch_unwind(AssertUnwindSafe(|| run(&vm, "redis.call('PING'); return redis.pcall('PANIC')")));
+            assert!(broken.is_err(), "{broken:?}");
+            assert_eq!(run(&vm, "return redis.call('PING')"), (Ended::Replied, "+PONG\r\n".to_owned(), 1));
+        }
+    }
+
+    #[test]
+    fn what_is_not_common_goes_the_long_way() {
+        let vm = machine();
+        let replied = |code: &str| run(&vm, code).1;
+        assert_eq!(replied("return redis.pcall('PING').ok .. #redis.pcall('DEEP')"), "$5\r\nPONG1\r\n");
+        assert_eq!(replied("local r = redis.call('DEEP') for _ = 1, 12 do r = r[1] end return r"), ":7\r\n");
+        assert_eq!(replied("return redis.pcall('NONE').err"), "$17\r\nERR no such thing\r\n");
+        assert!(replied("return redis.call('NONE')").starts_with("-ERR no such thing"));
+        assert!(replied("return redis.call({})").contains("must be strings or integers"));
+        assert!(replied("return redis.call()").contains("at least one argument"));
+        assert_eq!(run(&vm, "redis.pcall('STOP'); redis.call('PING')").0, Ended::Stopped);
+        assert_eq!(replied("return coroutine.wrap(function() return redis.call('PING').ok end)()"), "$4\r\nPONG\r\n");
+        // An argument that Lua would convert in place stays the number that it is.
+        assert_eq!(replied("local n = 7.5; redis.call('PING', n); return type(n)"), "$6\r\nnumber\r\n");
+    }
+}

@@ -201,6 +201,10 @@ impl Vm {
         self.state.begin(&run);
         let start = reply.len();
         let result = self.state.host.lend(host, || self.invoke(body, &run));
+        if let Some(panic) = self.state.panic.take() {
+            self.state.end();
+            std::panic::resume_unwind(panic);
+        }
         let ended = result.and_then(|(ok, value)| {
             if ok {
                 reply::write(&self.state, reply, value)?;
