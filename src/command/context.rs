@@ -71,6 +71,8 @@ pub struct Facts {
     pub driver: &'static str,
     /// The TCP port in use.
     pub port: u16,
+    /// The port of TLS, if there is one.
+    pub tls_port: u16,
     /// The configuration file, or nothing.
     pub config_file: String,
     /// The program.

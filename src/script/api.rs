@@ -8,12 +8,10 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic
 use super::compile::Registration;
 use super::failure::{Failure, PRELUDE, error_table, handle, origin, raise, shown, with_code};
 use super::library::is_name;
-use super::number::whole;
 use super::source::{Features, sha1_hex};
 use super::vm::{Ask, State};
-use super::{bits, cjson, convert, msgpack, packing};
-use crate::protocol::double::write_double;
-use crate::protocol::{Frame, Version};
+use super::{bits, cjson, convert, msgpack, native, packing};
+use crate::protocol::{Version, Words};
 
 /// The globals of scripts and of functions as they are shown, the scripts' real ones, the runner, and what loads a library.
 pub(super) type Parts = (Table, Table, Table, Function, Function);
@@ -83,8 +81,10 @@ fn redis(lua: &Lua, state: &Rc<State>, version: &str) -> mlua::Result<Table> {
         let state = state.clone();
         lua.create_function(move |lua, args| run(&state, lua, args))
     };
-    redis.raw_set("call", with(|state, lua, args| call(state, lua, &args, true))?)?;
-    redis.raw_set("pcall", with(|state, lua, args| call(state, lua, &args, false))?)?;
+    let slow = with(|state, lua, args| call(state, lua, &args, true))?;
+    redis.raw_set("call", native::call(lua, state, slow, with(|state, lua, _| finish(state, lua, true))?)?)?;
+    let slow = with(|state, lua, args| call(state, lua, &args, false))?;
+    redis.raw_set("pcall", native::call(lua, state, slow, with(|state, lua, _| finish(state, lua, false))?)?)?;
     redis.raw_set("acl_check_cmd", with(allows)?)?;
     redis.raw_set("setresp", with(set_resp)?)?;
     redis.raw_set("log", with(|_, lua, args| log(lua, &args))?)?;
@@ -116,24 +116,18 @@ fn version_number(version: &str) -> u32 {
     version.split('.').fold(0, |number, part| number << 8 | part.parse::<u32>().unwrap_or(0))
 }
 
-/// The arguments of a command; numbers as since Redis 7.2: whole ones in full, others in the shortest way.
-fn words(args: &[Value]) -> Option<Frame> {
-    let mut text = Vec::new();
-    let mut ends = Vec::with_capacity(args.len());
+/// Puts the arguments of a command together; false if some are none.
+fn gather(request: &mut Words, args: &[Value]) -> bool {
+    request.clear();
     for arg in args {
         match arg {
-            Value::String(word) => text.extend_from_slice(&word.as_bytes()),
-            Value::Integer(number) => text.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
-            Value::Number(number) => match whole(*number) {
-                Some(number) => text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-                None => write_double(&mut text, *number),
-            },
-            _ => return None,
+            Value::String(word) => request.push(&word.as_bytes()),
+            Value::Integer(number) => request.push(itoa::Buffer::new().format(*number).as_bytes()),
+            Value::Number(number) => native::push_number(request, *number),
+            _ => return false,
         }
-        ends.push(text.len());
     }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    Some(starts.zip(&ends).map(|(start, &end)| &text[start..end]).collect())
+    true
 }
 
 fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<Value> {
@@ -144,22 +138,29 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
         let table = error_table(lua, &with_code(text.as_bytes()))?;
         Ok(Value::Table(table))
     };
-    if state.dispatcher.borrow().is_none() {
+    if state.host.is_empty() {
         return raise("redis.call/pcall can only be called inside a script invocation");
     }
     if args.is_empty() {
         return fails("Please specify at least one argument for this redis lib call");
     }
-    let Some(request) = words(args) else {
+    if !gather(&mut state.exchange.borrow_mut().request, args) {
         return fails("Lua redis lib command arguments must be strings or integers");
-    };
+    }
     {
         let mut exchange = state.exchange.borrow_mut();
-        exchange.request = request;
         exchange.out.clear();
         exchange.stop = None;
     }
-    state.ask(Ask::Call)?;
+    state.ask(Ask::Call);
+    finish(state, lua, raises)
+}
+
+/// What came of a call that has run: its value, or what it raises.
+fn finish(state: &State, lua: &Lua, raises: bool) -> mlua::Result<Value> {
+    if let Some(panic) = state.panic.take() {
+        std::panic::resume_unwind(panic);
+    }
     let mut exchange = state.exchange.borrow_mut();
     if let Some(stop) = exchange.stop.take() {
         return Err(Failure::Stop(stop).into());
@@ -178,15 +179,16 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
 }
 
 fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    if state.dispatcher.borrow().is_none() {
+    if state.host.is_empty() {
         return raise("redis.acl_check_cmd can only be called inside a script invocation");
     }
     if args.is_empty() {
         return raise("Please specify at least one argument for this redis lib call");
     }
-    let Some(request) = words(&args) else { return raise("redis.acl_check_cmd() require string arguments") };
-    state.exchange.borrow_mut().request = request;
-    state.ask(Ask::Allows)?;
+    if !gather(&mut state.exchange.borrow_mut().request, &args) {
+        return raise("redis.acl_check_cmd() require string arguments");
+    }
+    state.ask(Ask::Allows);
     match state.exchange.borrow().allowed {
         Some(allowed) => Ok(Value::Boolean(allowed)),
         None => raise("Invalid command passed to redis.acl_check_cmd()"),
@@ -194,7 +196,7 @@ fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> 
 }
 
 fn set_resp(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    if state.dispatcher.borrow().is_none() {
+    if state.host.is_empty() {
         return raise("redis.setresp can only be called inside a script invocation");
     }
     let [version] = &args[..] else { return raise("redis.setresp() requires one argument.") };

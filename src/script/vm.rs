@@ -1,5 +1,6 @@
 //! A worker's virtual machine: it compiles scripts once, and runs them with a [`Host`] for their calls.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,15 +11,20 @@ use mlua::{Function, HookTriggers, Lua, Table, Value, VmState};
 
 use super::failure::{Failure, Stop};
 use super::library::Library;
+use super::native;
 use super::random::Random;
 use super::shared::Shared;
+use super::slot::Slot;
 use super::source::Source;
 use super::watch::Task;
 use super::{api, reply};
-use crate::protocol::{Args, Frame, Reply, Version};
+use crate::protocol::{Args, Reply, Version, Words};
 
 /// Instructions between two looks at the clock.
 const STRIDE: u32 = 20_000;
+/// Memory in use, in percent of what was left by the last collection, at which the next begins. Most of what is there is the
+/// libraries and lives for ever, so the usual 200 would go through them again and again.
+const GC_PAUSE: i32 = 1000;
 /// Compiled scripts that a worker keeps.
 pub(super) const COMPILED_MAX: usize = 1000;
 
@@ -66,9 +72,8 @@ pub enum Ended {
 }
 
 /// What the dispatcher is asked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Ask {
-    #[default]
     Call,
     Allows,
     Command,
@@ -77,8 +82,7 @@ pub(super) enum Ask {
 /// What goes between a function of the `redis` table and the host.
 #[derive(Default)]
 pub(super) struct Exchange {
-    pub ask: Ask,
-    pub request: Frame,
+    pub request: Words,
     pub out: Vec<u8>,
     pub stop: Option<Stop>,
     pub allowed: Option<bool>,
@@ -97,8 +101,10 @@ struct Timing {
 
 /// What the machine's functions share.
 pub(super) struct State {
-    /// Hands the exchange to the host, while a script runs.
-    pub dispatcher: RefCell<Option<Function>>,
+    /// Runs the calls of the script that runs.
+    pub host: Slot,
+    /// What a call of a command panicked with, until that goes on.
+    pub panic: Cell<Option<Box<dyn Any + Send>>>,
     pub exchange: RefCell<Exchange>,
     /// The protocol in which the script gets replies.
     pub version: Cell<Version>,
@@ -143,7 +149,8 @@ impl Vm {
     /// There is no memory for it.
     pub fn new(shared: &'static Shared, worker: usize, memory: usize, version: &str) -> mlua::Result<Vm> {
         let state = Rc::new(State {
-            dispatcher: RefCell::default(),
+            host: Slot::default(),
+            panic: Cell::default(),
             exchange: RefCell::default(),
             version: Cell::new(Version::Resp2),
             random: Random::new(),
@@ -158,6 +165,7 @@ impl Vm {
         let hooked = state.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(STRIDE), move |_, _| hooked.tick())?;
         lua.set_memory_limit(memory)?;
+        lua.gc_set_pause(GC_PAUSE);
         let (scripts, functions, globals, runner, loader) = parts;
         Ok(Vm {
             lua,
@@ -192,26 +200,17 @@ impl Vm {
     pub fn run(&self, body: &Function, run: Run<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
         self.state.begin(&run);
         let start = reply.len();
-        let result = self.lua.scope(|scope| {
-            let state = self.state.clone();
-            let dispatcher = scope.create_function_mut(move |_, ()| {
-                state.serve(host);
-                Ok(())
-            })?;
-            *self.state.dispatcher.borrow_mut() = Some(dispatcher);
-            let result = self.invoke(body, &run);
-            *self.state.dispatcher.borrow_mut() = None;
-            let (ok, value) = result?;
+        let result = self.state.host.lend(host, || self.invoke(body, &run));
+        let ended = result.and_then(|(ok, value)| {
             if ok {
                 reply::write(&self.state, reply, value)?;
                 return Ok(Ended::Replied);
             }
             Ok(reply::write_failure(&self.state, reply, &run, value))
         });
-        *self.state.dispatcher.borrow_mut() = None;
         self.state.end();
         self.tidy();
-        result.unwrap_or_else(|error| {
+        ended.unwrap_or_else(|error: mlua::Error| {
             reply.truncate(start);
             reply::write_trouble(reply, run.name, &error);
             Ended::Replied
@@ -233,22 +232,9 @@ impl Vm {
     }
 
     fn invoke(&self, body: &Function, run: &Run<'_>) -> mlua::Result<(bool, Value)> {
-        let keys = self.table(run.keys)?;
-        let argv = self.table(run.argv)?;
-        if run.is_function {
-            return self.runner.call((&self.functions, body, keys, argv));
-        }
-        self.globals.raw_set("KEYS", keys)?;
-        self.globals.raw_set("ARGV", argv)?;
-        self.runner.call((&self.scripts, body))
-    }
-
-    fn table(&self, args: Args<'_>) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
-        for (index, arg) in args.iter().enumerate() {
-            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
-        }
-        Ok(table)
+        let (environment, globals) =
+            if run.is_function { (&self.functions, None) } else { (&self.scripts, Some(&self.globals)) };
+        native::invoke(&self.lua, (&self.runner, environment, body), globals, run.keys, run.argv)
     }
 
     /// Runs the text of a library, which registers its functions.
@@ -284,23 +270,17 @@ impl State {
         self.shared.watches.end(self.worker);
     }
 
-    /// Does for the exchange what it asks the host.
-    fn serve(&self, host: &mut dyn Host) {
-        let mut exchange = self.exchange.borrow_mut();
-        let Exchange { ask, request, out, stop, allowed, command } = &mut *exchange;
-        match ask {
-            Ask::Call => *stop = host.call(request.args(), self.version.get(), out).err(),
-            Ask::Allows => *allowed = host.allows(request.args()),
-            Ask::Command => *command = host.command(),
-        }
-    }
-
-    /// Asks the host; false where no script runs.
-    pub(super) fn ask(&self, ask: Ask) -> mlua::Result<bool> {
-        let Some(dispatcher) = self.dispatcher.borrow().clone() else { return Ok(false) };
-        self.exchange.borrow_mut().ask = ask;
-        dispatcher.call::<()>(())?;
-        Ok(true)
+    /// Does for the exchange what the host is asked; nothing where no script runs.
+    pub(super) fn ask(&self, ask: Ask) {
+        self.host.with(|host| {
+            let mut exchange = self.exchange.borrow_mut();
+            let Exchange { request, out, stop, allowed, command } = &mut *exchange;
+            match ask {
+                Ask::Call => *stop = host.call(request.args(), self.version.get(), out).err(),
+                Ask::Allows => *allowed = host.allows(request.args()),
+                Ask::Command => *command = host.command(),
+            }
+        });
     }
 
     /// Looks at the clock, now and then while a script runs.
@@ -338,7 +318,7 @@ impl State {
         if watches.is_noted(self.worker) {
             return Ok(());
         }
-        self.ask(Ask::Command)?;
+        self.ask(Ask::Command);
         let command = std::mem::take(&mut self.exchange.borrow_mut().command);
         if let Some(timing) = &*self.timing.borrow() {
             let (name, started, is_alone) = (timing.name.clone(), timing.started, timing.is_alone);
