@@ -111,8 +111,7 @@ impl Reader for Loader {
         let loading = Loading::open(&path, super::save::bounds_of_loading(&worker.settings), 1, 0)?;
         let loading = loading.ok_or_else(|| "it is missing".to_owned())?;
         let loaded = loading.work(&node.keyspace, &worker.local)?;
-        node.saves.note_loaded(loaded, node.keyspace.changes());
-        Ok(())
+        super::save::adopt_loaded(worker, &loaded, true)
     }
 
     fn record(&mut self, time_ms: u64, commands: &[u8]) -> Result<(), String> {

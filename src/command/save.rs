@@ -3,6 +3,7 @@
 use super::context::{Context, Worker};
 use super::{Command, Error, Flags, Group, identity, unix_ms};
 use crate::config::Settings;
+use crate::persist::load::Loaded;
 use crate::persist::save::Plan;
 use crate::persist::saves::{Place, Refusal};
 use crate::protocol::Args;
@@ -83,17 +84,37 @@ pub(super) fn last_save(cx: &Context<'_>) -> u64 {
     }
 }
 
-fn place(worker: &Worker) -> Place<'_> {
-    Place { keyspace: &worker.node.keyspace, local: &worker.local }
+/// Hands the keyspace as this worker enters it to `with`.
+fn place<T>(worker: &Worker, with: impl FnOnce(Place<'_>) -> T) -> T {
+    let libraries = &worker.node.scripts.libraries;
+    let functions = || libraries.list().iter().map(|library| library.code.to_vec()).collect();
+    with(Place { keyspace: &worker.node.keyspace, local: &worker.local, functions: &functions })
+}
+
+/// Takes the functions of what was loaded, and notes it. `replaces` libraries of the same name.
+///
+/// # Errors
+/// Why a library cannot be had.
+pub fn adopt_loaded(worker: &Worker, loaded: &Loaded, replaces: bool) -> Result<(), String> {
+    let failure = |error: &[u8]| format!("a library of functions cannot be loaded: {}", error.escape_ascii());
+    let libraries = &worker.node.scripts.libraries;
+    for text in &loaded.functions {
+        let vm = worker.vm().map_err(|_| "there is no memory for scripts: raise script-memory-limit".to_owned())?;
+        let library = vm.load_library(text).map_err(|error| failure(&error.0))?;
+        libraries.add(library, replaces).map_err(|error| failure(&error.0))?;
+    }
+    worker.node.saves.note_loaded(loaded, worker.node.keyspace.changes());
+    Ok(())
 }
 
 /// Saves everything up to now, on this thread; whether it was saved.
 pub(super) fn save_now(worker: &Worker) -> bool {
-    worker.node.saves.save_now(place(worker), &plan(&worker.settings))
+    place(worker, |place| worker.node.saves.save_now(place, &plan(&worker.settings)))
 }
 
 fn begin(worker: &Worker) -> Result<(), Refusal> {
-    worker.node.saves.begin(place(worker), &plan(&worker.settings), true).map(|_| {
+    let begun = place(worker, |place| worker.node.saves.begin(place, &plan(&worker.settings), true));
+    begun.map(|_| {
         tracing::info!("saving a snapshot in the background");
     })
 }

@@ -28,6 +28,8 @@ pub struct Loading {
     pieces: Mutex<Receiver<Piece>>,
     /// Passed when all workers are done, so that none serves while another still inserts.
     end: Barrier,
+    /// Whether a key that is there already is replaced.
+    merges: AtomicBool,
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
     started: Instant,
@@ -85,6 +87,7 @@ impl Loading {
             now_ms,
             pieces: Mutex::new(receiver),
             end: Barrier::new(workers),
+            merges: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
             started: Instant::now(),
@@ -102,6 +105,11 @@ impl Loading {
         let spawned = std::thread::Builder::new().name("loader".into()).spawn(split);
         spawned.map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
         Ok(Some(loading))
+    }
+
+    /// Has keys that are there already replaced. To be called before any [`Loading::work`].
+    pub fn merge(&self) {
+        self.merges.store(true, Ordering::Relaxed);
     }
 
     /// Inserts keys beside the other workers until the file ends, and returns when all of them are done.
@@ -149,7 +157,8 @@ impl Loading {
                 Some(Part::Key(keyed)) if keyed.parcel.expiry.is_some_and(|due| due < self.now_ms) => expired += 1,
                 Some(Part::Key(keyed)) => {
                     let store = Store::new(keyspace, local, database, self.now_ms);
-                    insert(&store, local, *keyed).map_err(|damage| (before, damage))?;
+                    insert(&store, local, *keyed, self.merges.load(Ordering::Relaxed))
+                        .map_err(|damage| (before, damage))?;
                     keys += 1;
                 }
                 Some(Part::Database(index)) => {
@@ -170,7 +179,7 @@ fn check_database(keyspace: &Keyspace, index: u64) -> Result<usize, Damage> {
     found.ok_or(Damage::Corrupt("keys of a database beyond the setting databases, which is to be raised"))
 }
 
-fn insert(store: &Store<'_>, local: &Local, keyed: Keyed) -> Result<(), Damage> {
+fn insert(store: &Store<'_>, local: &Local, keyed: Keyed, merges: bool) -> Result<(), Damage> {
     let Keyed { key, parcel, idle, .. } = keyed;
     let _held = loop {
         // Others insert, too, and leave at once.
@@ -180,7 +189,7 @@ fn insert(store: &Store<'_>, local: &Local, keyed: Keyed) -> Result<(), Damage> 
         }
     };
     let is_new = store.update(&key, |entry| {
-        if entry.record().is_some() {
+        if entry.record().is_some() && !merges {
             return false;
         }
         entry.set_parcel(parcel);

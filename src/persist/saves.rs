@@ -35,7 +35,6 @@ struct State {
     ended: u64,
     saved: u64,
     report: Report,
-    functions: Vec<Vec<u8>>,
 }
 
 struct Running {
@@ -85,6 +84,8 @@ pub struct Place<'a> {
     pub keyspace: &'a Keyspace,
     /// The worker's part.
     pub local: &'a Local,
+    /// The sources of the libraries of functions that there are.
+    pub functions: &'a dyn Fn() -> Vec<Vec<u8>>,
 }
 
 impl Saves {
@@ -101,7 +102,6 @@ impl Saves {
             if state.running.is_some() {
                 return Err(Refusal::Running);
             }
-            plan.functions = state.functions.clone();
             let (since, snapshot, plan) = (Instant::now(), snapshot.clone(), plan.clone());
             state.running = Some(Running { since, snapshot, keys: 0, plan, in_background });
         }
@@ -112,6 +112,7 @@ impl Saves {
             let totals = (0..keyspace.databases()).map(|index| (index as u64, keyspace.totals(index)));
             plan.sizes = totals.map(|(index, totals)| (index, totals.keys, totals.volatile)).collect();
             plan.sizes.retain(|&(_, keys, _)| keys > 0);
+            plan.functions = (place.functions)();
             snapshot.clone()
         });
         if begun != Ok(true) {
@@ -243,11 +244,10 @@ impl Saves {
     }
 
     /// Notes what was loaded: nothing of it is a change that a snapshot has to save.
-    pub fn note_loaded(&self, loaded: Loaded, changes: u64) {
+    pub fn note_loaded(&self, loaded: &Loaded, changes: u64) {
         let mut state = self.state.lock();
         state.report.loaded = (loaded.keys, loaded.expired);
         state.report.changes = changes;
-        state.functions = loaded.functions;
     }
 
     /// Gives up the snapshot that is being saved, because the process is about to end, and removes what was written of it.

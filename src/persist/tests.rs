@@ -233,7 +233,7 @@ fn a_file_is_the_keyspace_at_one_point_in_time() {
             });
         }
         let (local, saves) = (Local::new(0, NOW), Arc::new(Saves::default()));
-        let place = Place { keyspace: &keyspace, local: &local };
+        let place = Place { keyspace: &keyspace, local: &local, functions: &Vec::new };
         for round in 0..12 {
             let wanted = begin(&saves, place, &folder.plan());
             while saves.is_running() {
@@ -275,7 +275,8 @@ fn fill(keyspace: &Keyspace, local: &Local, keys: u64) {
 fn a_snapshot_that_fails_leaves_the_old_file_and_the_keyspace_as_they_were() {
     let folder = Folder::new("failure");
     let (keyspace, local) = (keyspace(16, 1), Local::new(0, NOW));
-    let (place, saves) = (Place { keyspace: &keyspace, local: &local }, Arc::new(Saves::default()));
+    let (place, saves) =
+        (Place { keyspace: &keyspace, local: &local, functions: &Vec::new }, Arc::new(Saves::default()));
     fill(&keyspace, &local, 1000);
     assert!(saves.save_now(place, &folder.plan()));
     let before = std::fs::read(folder.plan().path()).expect("a file");
@@ -376,7 +377,7 @@ fn damaged_files_are_refused_with_the_place_and_the_remedy() {
     let (keyspace, local) = (keyspace(16, 1), Local::new(0, NOW));
     fill(&keyspace, &local, 20_000);
     let saves = Arc::new(Saves::default());
-    assert!(saves.save_now(Place { keyspace: &keyspace, local: &local }, &folder.plan()));
+    assert!(saves.save_now(Place { keyspace: &keyspace, local: &local, functions: &Vec::new }, &folder.plan()));
     let path = folder.plan().path();
     let sound = std::fs::read(&path).expect("a file");
     assert_eq!(load(&folder, 2).expect("it is sound").len(), 20_000);
