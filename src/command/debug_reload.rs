@@ -47,6 +47,10 @@ pub(super) fn reload(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> 
         tracing::error!("DEBUG RELOAD: {reason}");
         Error::new(FAILED)
     })?;
+    // What was recorded leads elsewhere now.
+    if !(options.saves && options.flushes) && node.logs.kept().is_some() {
+        node.logs.schedule();
+    }
     tracing::info!("DEBUG RELOAD: {} keys in {:.3} seconds", loaded.keys, loaded.seconds);
     Ok(())
 }

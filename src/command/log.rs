@@ -1,13 +1,14 @@
 //! The log at start: what it holds is run again, then it is kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::{Node, Worker, unix_ms};
 use super::record::Replay;
 use crate::config::{AppendFsync, Settings};
 use crate::persist::load::Loading;
-use crate::persist::log::{Disk, Folder, Keeper, Log, Policy, Reader, Recovered, recover};
+use crate::persist::log::{Disk, Folder, Keeper, Log, Policy, Reader, Recovered, name_of_base, recover};
 use crate::session::{Arrival, Client, Transport};
 
 /// When the settings want the log to be durable.
@@ -19,8 +20,27 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn folder(settings: &Settings) -> PathBuf {
+/// The folder of the log.
+pub(super) fn folder(settings: &Settings) -> PathBuf {
     settings.dir.join(&settings.appenddirname)
+}
+
+/// That the log cannot be used, and why.
+pub(super) fn unusable(settings: &Settings, error: &dyn std::fmt::Display) -> String {
+    format!("the log in {} cannot be used: {error}", folder(settings).display())
+}
+
+/// Refuses a folder that another server keeps its log in: it would be taken for an empty one.
+pub(super) fn check_foreign(folder: &Path) -> Result<(), String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    match names.filter(|name| name.ends_with(".manifest")).min() {
+        Some(name) => Err(format!(
+            "it holds the append-only file of Redis or Valkey ({name}): move it away and run `roster import` on it, or set \
+             appenddirname to another name"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Reads the log, if one is to be kept, and begins to keep it. To be called before there are workers.
@@ -33,12 +53,16 @@ pub fn open_log(node: &'static Node) -> Result<(), String> {
         return Ok(());
     }
     let path = folder(&settings);
-    let failure = |error: &dyn std::fmt::Display| format!("the log in {} cannot be used: {error}", path.display());
+    let failure = |error: &dyn std::fmt::Display| unusable(&settings, error);
+    check_foreign(&path).map_err(|error| failure(&error))?;
     let folder = Folder::open(&path).map_err(|error| failure(&error))?;
     let log = load(node, folder, &settings).map_err(|error| failure(&error))?;
-    let keeper = Keeper::start(&node.keyspace.journal, log, policy(&settings)).map_err(|error| failure(&error))?;
-    // Nobody else sets it.
-    let _ = node.log.set(keeper);
+    let base = log.base().map(|name| std::fs::metadata(log.disk().path(name)).map(|file| file.len()));
+    let base = base.transpose().map_err(|error| failure(&error))?.unwrap_or(0);
+    let journal = &node.keyspace.journal;
+    let keeper = Keeper::start(journal, log, policy(&settings), base).map_err(|error| failure(&error))?;
+    journal.begin();
+    node.logs.keep(Some(Arc::new(keeper)));
     Ok(())
 }
 
@@ -59,6 +83,13 @@ fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<
     node.registry.remove(&info);
     let Recovered { mut log, records, torn } = result.map_err(|failure| failure.to_string())?;
     if log.is_new() {
+        let former = settings.dir.join(FORMER);
+        if former.exists() {
+            return Err(format!(
+                "{} is the append-only file of another server: move it away and run `roster import` on it",
+                former.display()
+            ));
+        }
         loader.adopt(&mut log, &settings.dir.join(&settings.dbfilename))?;
     }
     let commands = loader.replay.finish();
@@ -77,14 +108,14 @@ fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<
     Ok(log)
 }
 
+/// The append-only file of Redis before 7.0, which kept it in `dir` itself.
+const FORMER: &str = "appendonly.aof";
+
 /// Takes what a log holds.
 struct Loader {
     replay: Replay,
     folder: Folder,
 }
-
-/// The snapshot that a log begins with.
-const FIRST_BASE: &str = "base-00000001.rdb";
 
 impl Loader {
     /// Has a new log begin with the snapshot at `path`, if there is one: without it, those keys would be gone.
@@ -92,12 +123,13 @@ impl Loader {
         if !path.exists() {
             return Ok(());
         }
-        let copy = self.folder.path(FIRST_BASE);
+        let name = name_of_base(1);
+        let copy = self.folder.path(&name);
         let copied = std::fs::copy(path, &copy).and_then(|_| std::fs::File::open(&copy)?.sync_all());
         let copied = copied.and_then(|()| self.folder.sync_names());
         copied.map_err(|error| format!("{} cannot be copied into it: {error}", path.display()))?;
-        self.base(FIRST_BASE)?;
-        log.rebase(FIRST_BASE, 1).map_err(|error| error.to_string())?;
+        self.base(&name)?;
+        log.rebase(&name, 1, 0).map_err(|error| error.to_string())?;
         tracing::info!("the log begins with the keys of {}", path.display());
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::row::{Command, Flags};
 use super::table::Handle;
 use crate::protocol::{Args, Limits, Parser, Step};
 use crate::session::{Client, Mode};
-use crate::store::{Recording, Store};
+use crate::store::{Held, Recording, Store};
 
 impl Context<'_> {
     /// Whether commands are recorded: to gather what [`Context::record_as`] wants only then.
@@ -35,22 +35,24 @@ impl Context<'_> {
     }
 }
 
-/// Runs a command that may change keys while changes are recorded.
+/// Runs a command that may change keys while changes may be recorded. Its keys are entered, if it has any.
 pub(super) fn perform(
     worker: &Worker,
     client: &mut Client,
     handle: Handle,
     args: Args<'_>,
     out: &mut Vec<u8>,
+    held: Option<Held<'_>>,
 ) -> Result<(), Error> {
     let keyspace = &worker.node.keyspace;
     // Dropped after the entry, so that what was recorded is published when the keys are free.
     let recording = Recording::begin(&keyspace.journal, &worker.local);
-    let held = dispatch::enter(worker, handle.command(), args)?;
+    // Also when the command panics.
+    let held = held;
     let database = client.database;
     let before = keyspace.changes_of(worker.number());
     let result = dispatch::run_entered(worker, client, handle, args, out);
-    if keyspace.changes_of(worker.number()) != before {
+    if keyspace.journal.is_on() && keyspace.changes_of(worker.number()) != before {
         let store = Store::new(keyspace, &worker.local, database, worker.now_ms);
         recording.note(&store, args.iter());
     }

@@ -5,7 +5,7 @@ use super::{Command, Error, Flags, Group, identity, unix_ms};
 use crate::config::Settings;
 use crate::persist::load::Loaded;
 use crate::persist::save::Plan;
-use crate::persist::saves::{Place, Refusal};
+use crate::persist::saves::{Aim, Place, Refusal};
 use crate::protocol::Args;
 use crate::session::Mode;
 
@@ -13,6 +13,8 @@ use crate::session::Mode;
 const RETRY_SECONDS: u64 = 5;
 
 const UNDER_WAY: &str = "Background save already in progress";
+const REWRITING: &str = "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+                         schedule a BGSAVE whenever possible.";
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
@@ -35,7 +37,7 @@ const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
 }
 
 fn save(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    if cx.node.saves.is_running() {
+    if cx.node.saves.is_saving() {
         return Err(Error::new(UNDER_WAY));
     }
     if !save_now(cx.worker) {
@@ -52,8 +54,16 @@ fn bgsave(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"schedule") => (),
         Some(_) => return Err(Error::SYNTAX),
     }
-    if cx.node.saves.is_running() {
+    if cx.node.saves.is_saving() {
         return Err(Error::new(UNDER_WAY));
+    }
+    if cx.node.saves.is_running() {
+        if args.len() == 1 {
+            return Err(Error::new(REWRITING));
+        }
+        cx.node.saves.schedule();
+        cx.reply.simple("Background saving scheduled");
+        return Ok(());
     }
     // Between two commands of a transaction is no point in time that others may see.
     if cx.client.mode == Mode::Transaction {
@@ -85,7 +95,7 @@ pub(super) fn last_save(cx: &Context<'_>) -> u64 {
 }
 
 /// Hands the keyspace as this worker enters it to `with`.
-fn place<T>(worker: &Worker, with: impl FnOnce(Place<'_>) -> T) -> T {
+pub(super) fn place<T>(worker: &Worker, with: impl FnOnce(Place<'_>) -> T) -> T {
     let libraries = &worker.node.scripts.libraries;
     let functions = || libraries.list().iter().map(|library| library.code.to_vec()).collect();
     with(Place { keyspace: &worker.node.keyspace, local: &worker.local, functions: &functions })
@@ -113,7 +123,7 @@ pub(super) fn save_now(worker: &Worker) -> bool {
 }
 
 fn begin(worker: &Worker) -> Result<(), Refusal> {
-    let begun = place(worker, |place| worker.node.saves.begin(place, &plan(&worker.settings), true));
+    let begun = place(worker, |place| worker.node.saves.begin(place, &plan(&worker.settings), &Aim::Background));
     begun.map(|_| {
         tracing::info!("saving a snapshot in the background");
     })
@@ -124,7 +134,8 @@ pub fn bounds_of_loading(settings: &Settings) -> crate::persist::rdb::Bounds {
     super::dump::bounds(settings)
 }
 
-fn plan(settings: &Settings) -> Plan {
+/// What the file of a snapshot is to say.
+pub(super) fn plan(settings: &Settings) -> Plan {
     let used = super::memory::Usage::read().used();
     Plan {
         folder: settings.dir.clone(),

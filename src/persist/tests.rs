@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::load::Loading;
 use super::rdb::Bounds;
 use super::save::{self, Plan};
-use super::saves::{Place, Refusal, Saves};
+use super::saves::{Aim, Place, Refusal, Saves};
 use super::snapshot::Snapshot;
 use crate::store::{Busy, Held, Keyspace, Local, Object, Record, Shape, Store, Taker, Ttl, Value};
 use crate::value::Limits;
@@ -196,7 +196,7 @@ fn transfer(store: &Store<'_>, local: &Local, dice: &mut Dice) {
 fn begin(saves: &Arc<Saves>, place: Place<'_>, plan: &Plan) -> Contents {
     loop {
         let held = patiently(|| place.keyspace.enter_all(place.local));
-        match saves.begin(place, plan, true) {
+        match saves.begin(place, plan, &Aim::Background) {
             // Nobody changed anything since: the entry is still in force.
             Ok(_) => {
                 let wanted = contents(place.keyspace, place.local);
@@ -283,7 +283,7 @@ fn a_snapshot_that_fails_leaves_the_old_file_and_the_keyspace_as_they_were() {
     fill(&keyspace, &local, 2000);
     // A folder where the temporary file would be.
     std::fs::create_dir(folder.plan().temporary()).expect("a folder");
-    saves.begin(place, &folder.plan(), true).expect("nobody else is there");
+    saves.begin(place, &folder.plan(), &Aim::Background).expect("nobody else is there");
     while saves.is_running() {
         keyspace.continue_cut(&local);
     }

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use super::base::{Bases, Rewrite};
 use super::disk::Disk;
 use super::writer::Log;
+use crate::persist::saves::Sequel;
 use crate::store::{Carry, Journal};
 
 /// When a log is made durable.
@@ -49,6 +51,8 @@ struct Shared {
     pending: AtomicU64,
     fails: AtomicBool,
     late_syncs: AtomicU64,
+    is_apart: AtomicBool,
+    bases: Bases,
 }
 
 /// How a log is.
@@ -62,14 +66,26 @@ pub struct Status {
     pub fails: bool,
     /// Syncs that took longer than two seconds.
     pub late_syncs: u64,
+    /// Whether a start would not find it yet, but what was there before.
+    pub is_apart: bool,
+    /// The snapshot that it begins with, and the one to come.
+    pub rewrite: Rewrite,
+}
+
+impl Status {
+    /// Bytes of the log with the snapshot that it begins with.
+    pub fn total(&self) -> u64 {
+        self.rewrite.base_bytes + self.bytes
+    }
 }
 
 impl Keeper {
-    /// Begins to keep a log of what is published in `journal` from now on.
+    /// Begins to keep a log of what is published in `journal`, to which the caller then has everything recorded
+    /// ([`Journal::begin`]). The snapshot that the log begins with has `base_bytes` bytes.
     ///
     /// # Errors
     /// Why the thread cannot be started.
-    pub fn start<D>(journal: &'static Journal, log: Log<D>, policy: Policy) -> io::Result<Keeper>
+    pub fn start<D>(journal: &'static Journal, log: Log<D>, policy: Policy, base_bytes: u64) -> io::Result<Keeper>
     where
         D: Disk + Clone + Send + 'static,
         D::File: Send,
@@ -81,9 +97,10 @@ impl Keeper {
             pending: AtomicU64::new(0),
             fails: AtomicBool::new(false),
             late_syncs: AtomicU64::new(0),
+            is_apart: AtomicBool::new(log.is_apart()),
+            bases: Bases::new(log.base_number()?, base_bytes),
         });
         journal.set_strict(policy == Policy::Always);
-        journal.begin();
         let (disk, shared_state) = (log.disk().clone(), shared.clone());
         let mut round = Round {
             journal,
@@ -92,6 +109,7 @@ impl Keeper {
             carry: Carry::default(),
             synced: Instant::now(),
             limit: 0,
+            first: None,
             disk,
             syncing: None,
         };
@@ -114,7 +132,14 @@ impl Keeper {
             pending: self.shared.pending.load(Ordering::Relaxed),
             fails: self.shared.fails.load(Ordering::Relaxed),
             late_syncs: self.shared.late_syncs.load(Ordering::Relaxed),
+            is_apart: self.shared.is_apart.load(Ordering::Relaxed),
+            rewrite: self.shared.bases.report(),
         }
+    }
+
+    /// The snapshots that it begins with.
+    pub fn bases(&self) -> &Bases {
+        &self.shared.bases
     }
 
     /// Writes and syncs all that was published, and ends. False if that failed.
@@ -123,6 +148,31 @@ impl Keeper {
         self.journal.wake();
         self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
     }
+}
+
+impl Sequel for Keeper {
+    fn cut(&self) {
+        self.shared.bases.cut(self.journal);
+    }
+
+    fn end(&self, bytes: Option<u64>) {
+        match bytes {
+            Some(bytes) => self.shared.bases.complete(bytes),
+            None => self.shared.bases.fail(),
+        }
+        self.journal.wake();
+    }
+}
+
+/// The first record that a snapshot does not hold.
+#[derive(Clone, Copy)]
+struct First {
+    /// The mark of the snapshot's cut.
+    mark: u64,
+    /// The record's number.
+    number: u64,
+    /// Bytes of records before it.
+    bytes: u64,
 }
 
 struct Round<D: Disk> {
@@ -134,6 +184,8 @@ struct Round<D: Disk> {
     synced: Instant,
     /// Everything below this stamp is in the log.
     limit: u64,
+    /// What the next base will not hold.
+    first: Option<First>,
     /// What another thread syncs with.
     disk: D,
     /// The sync that another thread makes: up to which record, and below which stamp.
@@ -176,9 +228,9 @@ where
     }
 
     fn step(&mut self, ends: bool) -> io::Result<()> {
-        let log = &mut self.log;
-        self.limit = self.journal.collect(&mut self.carry, |record| log.append(record.time_ms, record.commands));
+        self.collect();
         self.log.write()?;
+        self.rebase()?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
             self.log.release();
@@ -195,6 +247,43 @@ where
             self.journal.note_durable(self.limit);
         } else if self.synced.elapsed() >= SECOND && !self.log.is_syncing() {
             self.begin_sync()?;
+        }
+        Ok(())
+    }
+
+    /// Adds what was published, and notes where the next base ends.
+    fn collect(&mut self) {
+        let (log, first, bases) = (&mut self.log, &mut self.first, &self.shared.bases);
+        let mut meet = |log: &Log<D>, stamp: u64| match bases.mark() {
+            Some(mark) if stamp >= mark && first.is_none_or(|first| first.mark != mark) => {
+                *first = Some(First { mark, number: log.last() + 1, bytes: log.bytes() });
+            }
+            _ => (),
+        };
+        self.limit = self.journal.collect(&mut self.carry, |record| {
+            // Looked at for each record: the mark was there before whoever has this stamp drew it.
+            meet(log, record.stamp);
+            log.append(record.time_ms, record.commands);
+        });
+        meet(log, self.limit);
+    }
+
+    /// Has the log begin with the snapshot that is ready, if one is.
+    fn rebase(&mut self) -> io::Result<()> {
+        let Some(base) = self.shared.bases.ready() else { return Ok(()) };
+        let Some(first) = self.first.filter(|first| first.mark == base.mark) else { return Ok(()) };
+        // So that the snapshot never goes further than the records.
+        self.finish_sync(true)?;
+        self.log.write()?;
+        self.log.sync()?;
+        match self.log.rebase(&base.name, first.number, first.bytes) {
+            Ok(()) => {
+                self.shared.bases.settle(&base, self.log.bytes());
+                self.shared.is_apart.store(false, Ordering::Relaxed);
+                tracing::info!("the log begins with the snapshot {}", base.name);
+            }
+            // The log is as good as before; what is written goes on, and so do attempts.
+            Err(error) => tracing::warn!("the log cannot begin with the snapshot {} yet: {error}", base.name),
         }
         Ok(())
     }
