@@ -74,10 +74,20 @@ fn number(server: &Server, key: &str) -> u64 {
     }
 }
 
-/// Kills a server under load again and again. All that was acknowledged `spared` before the kill has to be there.
-fn kill_and_look(policy: &str, spared: Duration) {
+/// Asks for one snapshot in the place of the log after another, until the server is gone.
+fn rewrite(port: u16) {
+    let mut client = support::Client::connect(port);
+    while client.try_raw(b"BGREWRITEAOF\r\n").is_ok() && client.try_reply().is_ok() {
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Kills a server under load again and again. All that was acknowledged `spared` before the kill has to be there, also if the log is
+/// being replaced all the time (`rewrites`).
+fn kill_and_look(policy: &str, spared: Duration, rewrites: bool) {
     const CLIENTS: usize = 6;
-    let dir = Scratch::new(&format!("crash-{policy}"));
+    let dir = Scratch::new(&format!("crash-{policy}-{rewrites}"));
+    let mut replaced = 0;
     let mut next: HashMap<usize, u64> = HashMap::new();
     for round in 0..crashes() {
         let workers = if round % 2 == 0 { "2" } else { "1" };
@@ -88,6 +98,9 @@ fn kill_and_look(policy: &str, spared: Duration) {
             let writers: Vec<_> = (0..CLIENTS)
                 .map(|name| scope.spawn(move || write(port, name, next.get(&name).copied().unwrap_or(1), total)))
                 .collect();
+            if rewrites {
+                scope.spawn(move || rewrite(port));
+            }
             let time = 300 + u64::from(round * 7919 % 911);
             std::thread::sleep(spared + Duration::from_millis(time));
             let killed = Instant::now();
@@ -95,6 +108,7 @@ fn kill_and_look(policy: &str, spared: Duration) {
             (writers.into_iter().map(|writer| writer.join().unwrap()).collect::<Vec<_>>(), killed)
         });
         server.wait();
+        replaced += server.log().matches("the log begins with the snapshot").count();
         let server = start(&dir.0, policy, "2");
         for (name, writer) in writers.iter().enumerate() {
             let (a, b) = (number(&server, &format!("a:{name}")), number(&server, &format!("b:{name}")));
@@ -115,16 +129,105 @@ fn kill_and_look(policy: &str, spared: Duration) {
             assert!(number(&server, "total") >= total.load(Ordering::SeqCst));
         }
     }
+    assert_eq!(replaced > 0, rewrites, "{replaced} times");
+    if rewrites {
+        let files = std::fs::read_dir(dir.0.join("appendonlydir")).unwrap().count();
+        assert!(files <= 8, "{files} files were left behind");
+    }
 }
 
 #[test]
 fn with_always_nothing_acknowledged_is_lost() {
-    kill_and_look("always", Duration::ZERO);
+    kill_and_look("always", Duration::ZERO, false);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_while_the_log_is_replaced() {
+    kill_and_look("always", Duration::ZERO, true);
+    kill_and_look("everysec", Duration::from_secs(1), true);
 }
 
 #[test]
 fn with_everysec_at_most_a_second_is_lost() {
-    kill_and_look("everysec", Duration::from_secs(1));
+    kill_and_look("everysec", Duration::from_secs(1), false);
+}
+
+fn persistence(client: &mut support::Client, name: &str) -> String {
+    let Reply::Bulk(info) = client.say("INFO persistence") else { panic!("no text") };
+    let info = String::from_utf8(info).unwrap();
+    let found = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    found.unwrap_or_else(|| panic!("{name} in {info}")).to_owned()
+}
+
+#[test]
+fn a_log_that_grows_is_replaced_and_its_files_go() {
+    let dir = Scratch::new("growth");
+    let flags = ["--auto-aof-rewrite-min-size", "3mb", "--appendfsync", "always", "--appendonly", "yes", "--dir"];
+    let flags = [&flags[..], &[dir.0.to_str().unwrap()]].concat();
+    let mut server = Server::start(&flags);
+    let mut client = server.client();
+    let value = "x".repeat(100_000);
+    for at in 0..40 {
+        assert_eq!(client.call(&["SET", &format!("k{}", at % 4), &value]), Reply::ok());
+    }
+    support::eventually("the log is replaced", || {
+        persistence(&mut client, "aof_rewrites") != "0" && persistence(&mut client, "aof_rewrite_in_progress") == "0"
+    });
+    assert!(persistence(&mut client, "aof_current_size").parse::<u64>().unwrap() < 3 << 20);
+    assert_eq!(persistence(&mut client, "aof_last_bgrewrite_status"), "ok");
+    assert_eq!(client.say("SET late v"), Reply::ok());
+    server.signal("KILL");
+    server.wait();
+    let mut server = Server::start(&flags);
+    let mut client = server.client();
+    assert_eq!((client.say("DBSIZE"), client.say("STRLEN k3")), (Reply::Integer(5), Reply::Integer(100_000)));
+    // A snapshot that cannot be written changes nothing; the next one can be.
+    let folder = dir.0.join("appendonlydir");
+    let obstacle = folder.join(format!("temp-{}.rdb", server.pid()));
+    std::fs::create_dir(&obstacle).unwrap();
+    assert!(matches!(client.say("BGREWRITEAOF"), Reply::Simple(_)));
+    support::eventually("it fails", || persistence(&mut client, "aof_last_bgrewrite_status") == "err");
+    assert_eq!(client.say("SET later v"), Reply::ok());
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(matches!(client.say("BGREWRITEAOF"), Reply::Simple(_)));
+    support::eventually("it succeeds", || persistence(&mut client, "aof_last_bgrewrite_status") == "ok");
+    server.signal("KILL");
+    server.wait();
+    let server = Server::start(&flags);
+    assert!(server.log().contains("0 commands in 0 records") || !server.log().contains("commands in"));
+    assert_eq!(server.client().say("DBSIZE"), Reply::Integer(6));
+}
+
+#[test]
+fn a_log_begins_and_ends_at_run_time_under_load() {
+    let dir = Scratch::new("switch");
+    let flags = ["--dir", dir.0.to_str().unwrap(), "--workers", "2", "--appendfsync", "always"];
+    let mut server = Server::start(&flags);
+    let port = server.port;
+    let total = AtomicU64::new(0);
+    let (writers, killed) = std::thread::scope(|scope| {
+        let total = &total;
+        let writers: Vec<_> = (0..4).map(|name| scope.spawn(move || write(port, name, 1, total))).collect();
+        let mut client = server.client();
+        for wanted in ["yes", "no", "yes", "no", "yes"] {
+            std::thread::sleep(Duration::from_millis(150));
+            assert_eq!(client.call(&["CONFIG", "SET", "appendonly", wanted]), Reply::ok());
+            assert_eq!(persistence(&mut client, "aof_enabled"), if wanted == "yes" { "1" } else { "0" });
+        }
+        support::eventually("there is a base", || persistence(&mut client, "aof_pending_rewrite") == "0");
+        std::thread::sleep(Duration::from_millis(200));
+        let killed = Instant::now();
+        server.signal("KILL");
+        (writers.into_iter().map(|writer| writer.join().unwrap()).collect::<Vec<_>>(), killed)
+    });
+    server.wait();
+    let server = start(&dir.0, "always", "2");
+    for (name, writer) in writers.iter().enumerate() {
+        let (a, b) = (number(&server, &format!("a:{name}")), number(&server, &format!("b:{name}")));
+        let due = writer.acknowledged.iter().rfind(|(at, _)| *at < killed).map_or(0, |(_, number)| *number);
+        assert!(a == b && due > 0 && a >= due, "client {name}: {due} was acknowledged, {a} and {b} are there");
+    }
+    assert!(number(&server, "total") >= total.load(Ordering::SeqCst));
 }
 
 #[test]
@@ -133,8 +236,8 @@ fn an_orderly_end_loses_nothing_and_keys_keep_their_time_to_live() {
     let mut server = start(&dir.0, "no", "2");
     let mut client = server.client();
     assert_eq!(client.say("SET k v PX 100000"), Reply::ok());
-    assert_eq!(client.say("SET soon v PX 300"), Reply::ok());
     (0..1000).for_each(|at| assert_eq!(client.say(&format!("RPUSH l {at}")), Reply::Integer(at + 1)));
+    assert_eq!(client.say("SET soon v PX 1000"), Reply::ok());
     let due = client.say("PEXPIRETIME k");
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));

@@ -127,7 +127,7 @@ pub use limit::{Budget, evict_clients, make_room};
 pub use log::open_log;
 pub use react::react;
 pub use record::Replay;
-pub use row::{Categories, Command, Flags, Group, Run};
 pub use rewrite::keep_log;
+pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{adopt_loaded, bounds_of_loading, keep_saving};
 pub use table::{Handle, Row, all, every};

@@ -77,7 +77,9 @@ fn bgrewriteaof(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     }
     begin_any(cx.worker).map_err(|refusal| match refusal {
         Refusal::Busy => Error::Busy,
-        Refusal::Running | Refusal::Failed => Error::new("Can't execute an AOF background rewriting. Please check the server logs for more information."),
+        Refusal::Running | Refusal::Failed => {
+            Error::new("Can't execute an AOF background rewriting. Please check the server logs for more information.")
+        }
     })?;
     cx.reply.simple("Background append only file rewriting started");
     Ok(())
@@ -185,7 +187,9 @@ fn turn_on(worker: &Worker) -> Result<(), Error> {
     let settings = node.config.current();
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!("{}", log::unusable(&settings, error));
-        Error::new("CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.")
+        Error::new(
+            "CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.",
+        )
     };
     let passing = logs.passing.lock().take();
     if let Some(keeper) = passing {

@@ -241,7 +241,8 @@ impl Saves {
 
     /// Gives up the one that is a part of something else, if there is one.
     pub fn give_up_part(&self) {
-        if let Some(running) = self.state.lock().running.as_ref().filter(|running| matches!(running.aim, Aim::Part(_))) {
+        if let Some(running) = self.state.lock().running.as_ref().filter(|running| matches!(running.aim, Aim::Part(_)))
+        {
             running.snapshot.lose();
         }
     }

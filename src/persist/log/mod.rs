@@ -14,8 +14,8 @@ mod recover;
 mod simulation;
 mod writer;
 
-pub use disk::{Disk, Folder};
 pub use base::{Base, Bases, Rewrite};
+pub use disk::{Disk, Folder};
 pub use keeper::{Keeper, Policy, Status};
 pub use manifest::name_of_base;
 pub use recover::{Failure, Reader, Recovered, Torn, read, recover};

@@ -237,7 +237,15 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Run {
         let state = State { random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, ..State::default() };
-        Run { disk: Flaky(Rc::new(RefCell::new(state))), history: Vec::new(), durable: 0, offset: 0, based: 0, bases: 0, log: None }
+        Run {
+            disk: Flaky(Rc::new(RefCell::new(state))),
+            history: Vec::new(),
+            durable: 0,
+            offset: 0,
+            based: 0,
+            bases: 0,
+            log: None,
+        }
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -302,7 +310,8 @@ impl Run {
     fn sync_elsewhere(&mut self) {
         let (disk, Some(log)) = (self.disk.clone(), &mut self.log) else { return };
         let Ok(Some(mut sync)) = log.begin_sync() else { return };
-        let (count, meanwhile) = (sync.last as usize + self.offset, format!("{}:meanwhile", self.history.len()).into_bytes());
+        let (count, meanwhile) =
+            (sync.last as usize + self.offset, format!("{}:meanwhile", self.history.len()).into_bytes());
         let early = self.history.len().is_multiple_of(2).then(|| disk.sync(&mut sync.file));
         log.append(self.history.len() as u64, &meanwhile);
         self.history.push(meanwhile);
