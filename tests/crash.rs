@@ -308,3 +308,31 @@ fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
     let refused = Server::try_start(&flags).err().unwrap();
     assert!(refused.log.contains("00000001.log is damaged at offset 0"), "{}", refused.log);
 }
+
+#[test]
+fn waitaof_waits_for_the_disk() {
+    for policy in ["always", "everysec", "no"] {
+        let dir = Scratch::new(&format!("waitaof-{policy}"));
+        let mut server = start(&dir.0, policy, "2");
+        let mut client = server.client();
+        let is_here = || Reply::Array(vec![Reply::Integer(1), Reply::Integer(0)]);
+        assert_eq!(client.say("SET k v"), Reply::ok());
+        assert_eq!(client.say("WAITAOF 1 0 0"), is_here(), "{policy}");
+        server.signal("KILL");
+        server.wait();
+        let server = start(&dir.0, policy, "2");
+        let mut client = server.client();
+        assert_eq!(client.say("GET k"), Reply::bulk("v"));
+        // There are no replicas to wait for.
+        assert_eq!(client.say("SET k w"), Reply::ok());
+        assert_eq!(client.say("WAITAOF 1 1 3000"), is_here(), "{policy}");
+        // The end of the log ends the wait.
+        client.raw(b"WAITAOF 1 1 0\r\n");
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(server.client().say("CONFIG SET appendonly no"), Reply::ok());
+        assert_eq!(
+            client.reply().error_text(),
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+        );
+    }
+}

@@ -1,6 +1,6 @@
-//! `DEBUG RELOAD`: everything out to a snapshot and back, which shows that nothing is lost on the way.
+//! `DEBUG RELOAD` and `DEBUG LOADAOF`: everything out to disk and back, which shows that nothing is lost on the way.
 
-use super::{Context, Error, save, unix_ms};
+use super::{Context, Error, log, save, unix_ms};
 use crate::persist::load::{Loaded, Loading};
 use crate::protocol::Args;
 
@@ -52,6 +52,32 @@ pub(super) fn reload(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> 
         node.logs.schedule();
     }
     tracing::info!("DEBUG RELOAD: {} keys in {:.3} seconds", loaded.keys, loaded.seconds);
+    Ok(())
+}
+
+/// `DEBUG LOADAOF`. Nobody else sees the keyspace meanwhile, and nothing of it is recorded.
+pub(super) fn load_log(cx: &mut Context<'_>) -> Result<(), Error> {
+    let (node, worker) = (cx.node, cx.worker);
+    let failed = |reason: &dyn std::fmt::Display| {
+        tracing::error!("DEBUG LOADAOF: {reason}");
+        Error::new("Error trying to load the AOF, check server logs")
+    };
+    let _held = node.keyspace.enter_all(&worker.local)?;
+    let journal = &node.keyspace.journal;
+    let was_on = journal.is_on();
+    if was_on && !log::settle(node) {
+        return Err(failed(&"the log cannot be written"));
+    }
+    log::check(&worker.settings).map_err(|reason| failed(&reason))?;
+    cx.store.flush_all()?.reclaim_later();
+    node.scripts.libraries.flush();
+    journal.end();
+    let result = log::run_again(worker);
+    if was_on {
+        journal.begin();
+    }
+    let commands = result.map_err(|reason| failed(&reason))?;
+    tracing::info!("DEBUG LOADAOF: {commands} commands");
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::context::{Node, Worker, unix_ms};
 use super::record::Replay;
 use crate::config::{AppendFsync, Settings};
 use crate::persist::load::Loading;
-use crate::persist::log::{Disk, Folder, Keeper, Log, Policy, Reader, Recovered, name_of_base, recover};
+use crate::persist::log::{Disk, Folder, Keeper, Log, Policy, Reader, Recovered, name_of_base, read, recover};
 use crate::session::{Arrival, Client, Transport};
 
 /// When the settings want the log to be durable.
@@ -66,8 +66,8 @@ pub fn open_log(node: &'static Node) -> Result<(), String> {
     Ok(())
 }
 
-fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<Folder>, String> {
-    let began = Instant::now();
+/// A client for what is run again.
+fn nobody(node: &'static Node) -> Result<Client, String> {
     let arrival = Arrival {
         address: String::new(),
         local_address: String::new(),
@@ -77,10 +77,73 @@ fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<
         socket: -1,
     };
     let info = node.registry.register(arrival, usize::MAX).ok_or("no client can be registered")?;
-    let replay = Replay::new(Worker::new(node, 0), Client::new(info.clone(), &node.acl));
-    let mut loader = Loader { replay, folder: folder.clone() };
+    Ok(Client::new(info, &node.acl))
+}
+
+/// How long a sync may take before [`settle`] gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until everything that was recorded is in the files, while nobody else is inside the keyspace; false if that is in vain.
+pub(super) fn settle(node: &Node) -> bool {
+    let (journal, began) = (&node.keyspace.journal, Instant::now());
+    let stamp = journal.latest();
+    let mut is_there = journal.await_durable(stamp, std::task::Waker::noop());
+    while !is_there && began.elapsed() < PATIENCE {
+        journal.wake();
+        std::thread::sleep(Duration::from_millis(1));
+        is_there = journal.durable() >= stamp;
+    }
+    is_there
+}
+
+/// Whether there is a log that can be read.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(settings: &Settings) -> Result<(), String> {
+    let folder = Folder::open(&folder(settings)).map_err(|error| unusable(settings, &error))?;
+    if !folder.path("manifest").exists() {
+        return Err(unusable(settings, &"there is none"));
+    }
+    // Read without a reader first, so that nothing is removed for the sake of a log that is damaged.
+    read(&folder, true, &mut Nothing).map(|_| ()).map_err(|failure| unusable(settings, &failure))
+}
+
+/// Runs the log again into the empty keyspace that this worker has entered alone, and returns the number of commands.
+///
+/// # Errors
+/// Why it cannot be read. A part of it may have been run.
+pub(super) fn run_again(worker: &Worker) -> Result<u64, String> {
+    let node = worker.node;
+    let folder = Folder::open(&folder(&worker.settings)).map_err(|error| unusable(&worker.settings, &error))?;
+    let mut other = Worker::new(node, worker.number());
+    other.local = worker.local.stand_in(worker.now_ms);
+    let mut loader = Loader { replay: Replay::new(other, nobody(node)?), folder: folder.clone() };
+    let result = read(&folder, true, &mut loader);
+    loader.replay.sign_off();
+    let (commands, local) = (loader.replay.commands, loader.replay.into_local());
+    worker.local.relieve(local);
+    result.map(|_| commands).map_err(|failure| unusable(&worker.settings, &failure))
+}
+
+/// Takes what a log holds, and does nothing with it.
+struct Nothing;
+
+impl Reader for Nothing {
+    fn base(&mut self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn record(&mut self, _: u64, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<Folder>, String> {
+    let began = Instant::now();
+    let mut loader = Loader { replay: Replay::new(Worker::new(node, 0), nobody(node)?), folder: folder.clone() };
     let result = recover(folder, settings.aof_load_truncated, &mut loader);
-    node.registry.remove(&info);
+    loader.replay.sign_off();
     let Recovered { mut log, records, torn } = result.map_err(|failure| failure.to_string())?;
     if log.is_new() {
         let former = settings.dir.join(FORMER);

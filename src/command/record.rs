@@ -11,7 +11,7 @@ use super::row::{Command, Flags};
 use super::table::Handle;
 use crate::protocol::{Args, Limits, Parser, Step};
 use crate::session::{Client, Mode};
-use crate::store::{Held, Recording, Store};
+use crate::store::{Held, Local, Recording, Store};
 
 impl Context<'_> {
     /// Whether commands are recorded: to gather what [`Context::record_as`] wants only then.
@@ -138,6 +138,16 @@ impl Replay {
     /// Its worker, which nobody else is.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// Takes its client out of the list of all.
+    pub fn sign_off(&self) {
+        self.worker.node.registry.remove(&self.client.info);
+    }
+
+    /// Ends it: its part of the store.
+    pub fn into_local(self) -> Local {
+        self.worker.local
     }
 
     /// Ends it, and leaves the timers of what was set to the worker that begins next.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::context::{Context, Worker};
-use super::{Command, Error, Flags, Group, dispatch, log, save};
+use super::{Command, Error, Flags, Group, dispatch, log, save, wait};
 use crate::persist::log::{Folder, Keeper, Log, Policy, Status};
 use crate::persist::saves::{Aim, Refusal};
 use crate::protocol::Args;
@@ -230,6 +230,128 @@ fn turn_off(worker: &Worker) -> Result<(), Error> {
         tracing::warn!("the log could not be written to its end: the last changes are not in it");
     }
     node.keyspace.journal.release();
+    wait::end_waits(node);
     tracing::info!("the log has ended; what it holds is not read while appendonly is no");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::command::testing::Rig;
+
+    /// A server with a folder of its own.
+    fn rig(name: &str, flags: &[&str]) -> (Rig, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("roster-rewrite-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        (Rig::with(&[&["--dir", folder.to_str().expect("a name")], flags].concat()), folder)
+    }
+
+    fn field(rig: &mut Rig, name: &str) -> String {
+        let info = rig.run("INFO persistence");
+        let found = info.split('|').find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.unwrap_or_else(|| panic!("{name} in {info}")).to_owned()
+    }
+
+    /// Has snapshots taken until the log is not being replaced any more.
+    fn finish(rig: &mut Rig) {
+        let began = Instant::now();
+        while rig.worker.node.logs.is_rewriting() || rig.worker.node.logs.is_scheduled() {
+            assert!(began.elapsed() < Duration::from_secs(20), "it does not end");
+            keep_log(&rig.worker);
+            rig.worker.node.keyspace.continue_cut(&rig.worker.local);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        keep_log(&rig.worker);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join("appendonlydir")).expect("a folder");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+
+    const DATA: &[&str] = &[
+        "SET s hello",
+        "RPUSH l a b 1",
+        "SADD set a b 3",
+        "ZADD z 1.5 a",
+        "HSET h f v",
+        "XADD x 1-1 f v",
+        "SET t v PX 9999999",
+    ];
+
+    #[test]
+    fn a_log_begins_is_replaced_and_ends() {
+        let (mut rig, folder) = rig("life", &["--appendfsync", "always"]);
+        DATA.iter().for_each(|request| _ = rig.run(request));
+        rig.args(&[b"FUNCTION", b"LOAD", b"#!lua name=lib\nredis.register_function('f', function() return 7 end)"]);
+        rig.check(&[("CONFIG SET appendonly yes", "+OK"), ("SET late 1", "+OK")]);
+        assert_eq!((field(&mut rig, "aof_enabled"), field(&mut rig, "aof_pending_rewrite")), ("1".into(), "1".into()));
+        rig.check(&[
+            ("BGREWRITEAOF", "-ERR Background append only file rewriting already in progress"),
+            ("BGSAVE SCHEDULE", "+Background saving scheduled"),
+        ]);
+        assert!(rig.run("BGSAVE").starts_with("-ERR Another child process is active (AOF?): can't BGSAVE right now."));
+        rig.worker.node.saves.unschedule();
+        finish(&mut rig);
+        assert_eq!((field(&mut rig, "aof_pending_rewrite"), field(&mut rig, "rdb_saves")), ("0".into(), "0".into()));
+        rig.check(&[("INCR late", ":2"), ("DEL s", ":1")]);
+        let digest = rig.run("DEBUG DIGEST");
+        rig.check(&[("DEBUG LOADAOF", "+OK"), ("DEBUG DIGEST", &digest), ("FCALL f 0", ":7"), ("DBSIZE", ":7")]);
+        rig.check(&[("BGREWRITEAOF", "+Background append only file rewriting started"), ("INCR late", ":3")]);
+        finish(&mut rig);
+        assert_eq!(
+            (field(&mut rig, "aof_rewrites"), field(&mut rig, "aof_last_bgrewrite_status")),
+            ("2".into(), "ok".into())
+        );
+        let digest = rig.run("DEBUG DIGEST");
+        rig.check(&[("DEBUG LOADAOF", "+OK"), ("DEBUG DIGEST", &digest), ("GET late", "$1|3")]);
+        assert_eq!(names(&folder).iter().filter(|name| name.ends_with(".rdb")).count(), 1);
+        rig.check(&[("CONFIG SET appendonly no", "+OK"), ("SET unrecorded 1", "+OK")]);
+        rig.check(&[("DEBUG LOADAOF", "+OK"), ("EXISTS unrecorded", ":0"), ("GET late", "$1|3")]);
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn without_a_log_one_is_made_of_a_snapshot() {
+        let (mut rig, folder) = rig("passing", &[]);
+        rig.check(&[("DEBUG LOADAOF", "-ERR Error trying to load the AOF, check server logs")]);
+        DATA.iter().for_each(|request| _ = rig.run(request));
+        rig.check(&[("BGREWRITEAOF", "+Background append only file rewriting started"), ("SET late 1", "+OK")]);
+        finish(&mut rig);
+        assert_eq!(names(&folder), ["base-00000001.rdb", "manifest"]);
+        rig.check(&[("DEL late", ":1")]);
+        let digest = rig.run("DEBUG DIGEST");
+        rig.check(&[("FLUSHALL", "+OK"), ("DEBUG LOADAOF", "+OK"), ("DEBUG DIGEST", &digest)]);
+        assert_eq!(field(&mut rig, "aof_enabled"), "0");
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn what_cannot_begin_changes_no_setting_and_the_log_of_another_server_is_left_alone() {
+        let (mut rig, folder) = rig("foreign", &[]);
+        let logs = folder.join("appendonlydir");
+        std::fs::create_dir(&logs).expect("a folder");
+        let name = logs.join("appendonly.aof.manifest");
+        std::fs::write(&name, "file appendonly.aof.1.base.rdb seq 1 type b\n").expect("a file");
+        rig.check(&[
+            (
+                "CONFIG SET appendonly yes",
+                "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server \
+                 logs.",
+            ),
+            ("CONFIG GET appendonly", "*2|$10|appendonly|$2|no"),
+        ]);
+        assert_eq!(names(&folder), ["appendonly.aof.manifest"]);
+        let settings = rig.worker.node.config.current();
+        assert!(log::check_foreign(&log::folder(&settings)).is_err_and(|reason| reason.contains("roster import")));
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }

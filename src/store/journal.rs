@@ -199,6 +199,11 @@ impl Journal {
         self.durable() >= stamp
     }
 
+    /// Whether anybody waits until something is durable.
+    pub fn is_awaited(&self) -> bool {
+        !self.waiting.lock().is_empty()
+    }
+
     /// Draws a stamp. The caller holds the lock of what it changes.
     fn draw(&self, local: &Local) {
         let floor = &self.lanes[local.worker].floor;

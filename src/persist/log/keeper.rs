@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -53,6 +54,15 @@ struct Shared {
     late_syncs: AtomicU64,
     is_apart: AtomicBool,
     bases: Bases,
+    /// Who waits until a start would find this log.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Shared {
+    fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// How a log is.
@@ -99,6 +109,7 @@ impl Keeper {
             late_syncs: AtomicU64::new(0),
             is_apart: AtomicBool::new(log.is_apart()),
             bases: Bases::new(log.base_number()?, base_bytes),
+            waiting: Mutex::default(),
         });
         journal.set_strict(policy == Policy::Always);
         let (disk, shared_state) = (log.disk().clone(), shared.clone());
@@ -146,7 +157,19 @@ impl Keeper {
     pub fn finish(&self) -> bool {
         self.shared.ends.store(true, Ordering::SeqCst);
         self.journal.wake();
-        self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
+        let kept = self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false));
+        self.shared.wake_waiting();
+        kept
+    }
+
+    /// Whether a start would find this log; if not yet, `waker` is woken when it would, or when the log has ended.
+    pub fn await_base(&self, waker: &Waker) -> bool {
+        let is_apart = || self.shared.is_apart.load(Ordering::SeqCst);
+        if !is_apart() {
+            return true;
+        }
+        self.shared.waiting.lock().push(waker.clone());
+        !is_apart()
     }
 }
 
@@ -233,8 +256,13 @@ where
         self.rebase()?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
+            // Nobody is told that anything is durable, unless somebody asks: then it is made so.
+            if self.journal.is_awaited() {
+                self.finish_sync(true)?;
+                self.sync()?;
+                self.journal.note_durable(self.limit);
+            }
             self.log.release();
-            self.journal.note_durable(self.limit);
             return Ok(());
         }
         self.finish_sync(ends || policy == Policy::Always as u8)?;
@@ -279,7 +307,8 @@ where
         match self.log.rebase(&base.name, first.number, first.bytes) {
             Ok(()) => {
                 self.shared.bases.settle(&base, self.log.bytes());
-                self.shared.is_apart.store(false, Ordering::Relaxed);
+                self.shared.is_apart.store(false, Ordering::SeqCst);
+                self.shared.wake_waiting();
                 tracing::info!("the log begins with the snapshot {}", base.name);
             }
             // The log is as good as before; what is written goes on, and so do attempts.
