@@ -67,7 +67,7 @@ pub fn open_log(node: &'static Node) -> Result<(), String> {
 }
 
 /// A client for what is run again.
-fn nobody(node: &'static Node) -> Result<Client, String> {
+pub(super) fn nobody(node: &'static Node) -> Result<Client, String> {
     let arrival = Arrival {
         address: String::new(),
         local_address: String::new(),
@@ -124,6 +124,17 @@ pub(super) fn run_again(worker: &Worker) -> Result<u64, String> {
     let (commands, local) = (loader.replay.commands, loader.replay.into_local());
     worker.local.relieve(local);
     result.map(|_| commands).map_err(|failure| unusable(&worker.settings, &failure))
+}
+
+/// Runs a log that no server keeps, and leaves it as it is.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn read_apart(replay: Replay, settings: &Settings) -> Result<Replay, String> {
+    let folder = Folder::open(&folder(settings)).map_err(|error| unusable(settings, &error))?;
+    let mut loader = Loader { replay, folder: folder.clone() };
+    read(&folder, true, &mut loader).map_err(|failure| unusable(settings, &failure))?;
+    Ok(loader.replay)
 }
 
 /// Takes what a log holds, and does nothing with it.

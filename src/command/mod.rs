@@ -26,6 +26,7 @@ mod dispatch;
 mod docs;
 mod dump;
 mod error;
+pub mod exchange;
 mod expire;
 mod function;
 mod function_dump;

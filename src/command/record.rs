@@ -13,6 +13,9 @@ use crate::protocol::{Args, Limits, Parser, Step};
 use crate::session::{Client, Mode};
 use crate::store::{Held, Local, Recording, Store};
 
+/// Commands without the flag of writing ones that an append-only file may have.
+const REPLAYED: &[&str] = &["select", "eval", "evalsha", "fcall", "script|load", "publish", "spublish", "ping"];
+
 impl Context<'_> {
     /// Whether commands are recorded: to gather what [`Context::record_as`] wants only then.
     #[inline]
@@ -133,6 +136,28 @@ impl Replay {
         self.worker.local.take_changes();
         self.commands += 1;
         Ok(())
+    }
+
+    /// Runs a command of another server's append-only file as of `time_ms`, in the database that was selected. Whether it succeeded.
+    ///
+    /// # Errors
+    /// It is no command, or none that such a file has.
+    pub fn run_foreign(&mut self, time_ms: u64, args: Args<'_>) -> Result<bool, String> {
+        let name = || args.nth(0).unwrap_or_default().escape_ascii().to_string();
+        let handle = dispatch::find(args).map_err(|_| format!("the command {} is not known", name()))?;
+        let command = handle.command();
+        if !command.accepts(args.len()) {
+            return Err(format!("the command {} has the wrong number of arguments", name()));
+        }
+        if !command.flags.contains(Flags::WRITE) && !REPLAYED.contains(&handle.full_name()) {
+            return Err(format!("the command {} changes nothing, so it is not one of an append-only file", name()));
+        }
+        self.worker.now_ms = time_ms;
+        self.out.clear();
+        let result = dispatch::perform(&self.worker, &mut self.client, handle, args, &mut self.out);
+        self.worker.local.take_changes();
+        self.commands += 1;
+        Ok(result.is_ok())
     }
 
     /// Its worker, which nobody else is.

@@ -34,6 +34,8 @@ pub struct Loading {
     failure: Mutex<Option<String>>,
     started: Instant,
     keys: AtomicU64,
+    /// Bytes of the file that were handed out, and of all of it once the end was found.
+    position: AtomicU64,
     expired: AtomicU64,
     functions: Mutex<Vec<Vec<u8>>>,
 }
@@ -92,6 +94,7 @@ impl Loading {
             failure: Mutex::default(),
             started: Instant::now(),
             keys: AtomicU64::new(0),
+            position: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             functions: Mutex::default(),
         });
@@ -110,6 +113,11 @@ impl Loading {
     /// Has keys that are there already replaced. To be called before any [`Loading::work`].
     pub fn merge(&self) {
         self.merges.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes of the file that were read so far; when all was loaded, where the snapshot in it ends.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
     }
 
     /// Inserts keys beside the other workers until the file ends, and returns when all of them are done.
@@ -242,9 +250,12 @@ impl<R: Read> Splitter<R> {
             self.sum = crc64::update(self.sum, &bytes);
             let base = self.at;
             self.at += len as u64;
+            loading.position.store(self.at, Ordering::Relaxed);
             // Nobody takes it any more if all workers have ended, and then they tell why.
             let _ = sender.send(Piece { base, database: first, bytes });
             if is_end {
+                let sum = if loading.head.is_summed() { 8 } else { 0 };
+                loading.position.store(self.at + 1 + sum, Ordering::Relaxed);
                 return self.end(rest, loading.head);
             }
             if loading.failed.load(Ordering::Relaxed) {

@@ -128,14 +128,11 @@ impl Saves {
         let keyspace = place.keyspace;
         let begun = keyspace.begin_cut(place.local, || {
             changes = keyspace.changes();
-            let totals = (0..keyspace.databases()).map(|index| (index as u64, keyspace.totals(index)));
-            plan.sizes = totals.map(|(index, totals)| (index, totals.keys, totals.volatile)).collect();
-            plan.sizes.retain(|&(_, keys, _)| keys > 0);
             // Before the functions: one that was recorded before this is among them.
             if let Aim::Part(sequel) = aim {
                 sequel.cut();
             }
-            plan.functions = (place.functions)();
+            plan = plan.clone().of(place);
             snapshot.clone()
         });
         if begun != Ok(true) {
