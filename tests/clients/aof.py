@@ -100,6 +100,20 @@ def digest(call) -> bytes:
     return value
 
 
+def digest_of_peer(call) -> bytes | None:
+    """None where the server prints scores into the sum in another form than Redis 7.0 and we."""
+    return digest(call) if digests_agree else None
+
+
+def prints_alike(call, ours) -> bool:
+    for server in (call, ours):
+        server("ZADD", "probe", 0.1, "m")
+    alike = call("DEBUG", "DIGEST-VALUE", "probe") == ours("DEBUG", "DIGEST-VALUE", "probe")
+    for server in (call, ours):
+        server("DEL", "probe")
+    return alike
+
+
 def tool(*words: str) -> str:
     done = subprocess.run([program, *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{words}: {done.stderr}"
@@ -123,10 +137,10 @@ def volatile_settled() -> None:
     time.sleep(0.1)
 
 
-def same(client, wanted: dict, wanted_digest: bytes, what: str) -> None:
+def same(client, wanted: dict, wanted_digest: bytes | None, what: str) -> None:
     compare(contents(client), wanted, what)
     got = digest(client)
-    assert got == wanted_digest, f"{what}: the digest is {got} and not {wanted_digest}"
+    assert wanted_digest is None or got == wanted_digest, f"{what}: the digest is {got} and not {wanted_digest}"
 
 
 def refuses(*words: str) -> str:
@@ -143,6 +157,7 @@ for peer in peers:
         flags += ["--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", stamps, "--enable-debug-command", "yes"]
         theirs = Server(peer, where, *flags)
         call = theirs.client
+        digests_agree = prints_alike(call, Saving(port))
         fill(call, rng)
         call("SELECT", 0)
         call("FUNCTION", "LOAD", LIBRARY)
@@ -156,7 +171,7 @@ for peer in peers:
         theirs.stop()
         # What the file means is what its own server makes of it.
         theirs = Server(peer, where, *flags)
-        wanted, sum_there = contents(theirs.client), digest(theirs.client)
+        wanted, sum_there = contents(theirs.client), digest_of_peer(theirs.client)
         theirs.stop()
         aof = os.path.join(where, "appendonlydir")
         said, ours = imported(aof)
@@ -184,7 +199,7 @@ for peer in peers:
             shutil.copytree(where, copy)
             theirs = Server(peer, copy, *flags)
             volatile_settled()
-            wanted_cut, sum_cut = contents(theirs.client), digest(theirs.client)
+            wanted_cut, sum_cut = contents(theirs.client), digest_of_peer(theirs.client)
             theirs.stop()
             said, ours = imported(where)
             same(ours.client, wanted_cut, sum_cut, f"{peer}'s file cut off at {cut}")
@@ -221,19 +236,20 @@ for peer in peers:
     os.makedirs(target)
     tool("export", "--from", where, os.path.join(target, "appendonlydir"), "--format", "aof")
     theirs = Server(peer, target, "--appendonly", "yes", "--save", "", "--enable-debug-command", "yes")
-    same(theirs.client, wanted, sum_here, f"our append-only file in {peer}")
+    sum_for_peer = sum_here if digests_agree else None
+    same(theirs.client, wanted, sum_for_peer, f"our append-only file in {peer}")
     assert theirs.client("FCALL", "twice", 1, "new") == b":2"
     theirs.stop()
     target = fresh("exported")
     os.makedirs(target)
     tool("export", "--from", where, os.path.join(target, "dump.rdb"))
     theirs = Server(peer, target, "--save", "", "--enable-debug-command", "yes")
-    same(theirs.client, wanted, sum_here, f"our exported snapshot in {peer}")
+    same(theirs.client, wanted, sum_for_peer, f"our exported snapshot in {peer}")
     theirs.stop()
     server = Server(program, where, "--workers", "2", "--save", "", "--appendonly", "yes")
     same(server.client, wanted, sum_here, "our log after a kill")
     assert server.stop(signal.SIGTERM) == 0
-    print(f"equal data in {peer} out of our log")
+    print(f"equal data in {peer} out of our log ({'with' if digests_agree else 'without'} the digest)")
 
 # What is there is not written over, and what is not ours is not taken for ours.
 assert "is there already" in refuses("import", single, "--into", where)

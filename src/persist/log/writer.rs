@@ -29,6 +29,8 @@ pub struct Log<D: Disk> {
     manifest: Manifest,
     segment_bytes: u64,
     open: Option<Open<D::File>>,
+    /// One that was made and could not be named.
+    prepared: Option<Open<D::File>>,
     /// Files to be used again.
     spares: Vec<String>,
     /// The greatest number that any segment had.
@@ -75,6 +77,7 @@ impl<D: Disk> Log<D> {
             manifest,
             segment_bytes: SEGMENT_BYTES,
             open: None,
+            prepared: None,
             spares: Vec::new(),
             number: 0,
             next: 1,
@@ -302,28 +305,44 @@ impl<D: Disk> Log<D> {
 
     /// Begins a segment with the record of this size and number.
     fn begin_segment(&mut self, (size, first): (usize, u64)) -> io::Result<()> {
-        // A number is used once, even if what follows fails.
-        self.number += 1;
-        let segment = Segment { number: self.number, first };
-        let length = self.segment_bytes.max(size as u64);
-        if length == self.segment_bytes
-            && let Some(spare) = self.spares.pop()
-        {
-            // Without it, the file is made anew.
-            let _ = self.disk.rename(&spare, &segment.name());
-        }
-        let file = self.disk.open(&segment.name(), length)?;
+        let open = match self.prepared.take().filter(|open| open.length >= size as u64) {
+            Some(open) => open,
+            None => self.prepare(self.segment_bytes.max(size as u64))?,
+        };
+        let segment = Segment { number: open.number, first };
         let mut manifest = self.manifest.clone();
         // What is to be written again lies in segments that were given up; one without any other record is forgotten.
         let given_up: Vec<Segment> = manifest.segments.extract_if(.., |other| other.first >= first).collect();
         manifest.segments.push(segment);
-        if !self.is_apart {
-            manifest.store(&self.disk)?;
+        if !self.is_apart
+            && let Err(error) = manifest.store(&self.disk)
+        {
+            // It may be in force, so the file has to stay; the next attempt goes on with it, since nothing was written to it.
+            self.prepared = Some(open);
+            return Err(error);
         }
         self.manifest = manifest;
         given_up.iter().for_each(|segment| self.discard(segment.name()));
-        self.open = Some(Open { file, number: segment.number, length, used: 0 });
+        self.open = Some(open);
         Ok(())
+    }
+
+    /// Makes a file for a segment of this length.
+    fn prepare(&mut self, length: u64) -> io::Result<Open<D::File>> {
+        // A number is used once, even if what follows fails.
+        self.number += 1;
+        let (number, name) = (self.number, manifest::name_of(self.number));
+        if length == self.segment_bytes
+            && let Some(spare) = self.spares.pop()
+        {
+            // Without it, the file is made anew.
+            let _ = self.disk.rename(&spare, &name);
+        }
+        let file = self.disk.open(&name, length).inspect_err(|_| {
+            // On a full disk a part of the file would take the room that the next attempt needs.
+            let _ = self.disk.remove(&name);
+        })?;
+        Ok(Open { file, number, length, used: 0 })
     }
 
     /// Replaces all records before the number `first` by a snapshot, whose file is durable under its name. `bytes` of records
