@@ -257,7 +257,7 @@ assert "is there already" in refuses("export", "--from", where, single)
 foreign = fresh("foreign")
 shutil.copytree(os.path.join(folder, "peer"), foreign)
 done = subprocess.run(
-    [program, "--port", "0", "--dir", foreign, "--appendonly", "yes"], capture_output=True, text=True, timeout=60
+    [program, "--port", str(rng.randrange(20000, 32000)), "--dir", foreign, "--appendonly", "yes"], capture_output=True, text=True, timeout=60
 )
 assert done.returncode == 1 and "roster import" in done.stderr, done.stderr
 shutil.rmtree(folder)

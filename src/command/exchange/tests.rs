@@ -141,7 +141,8 @@ fn what_is_no_such_file_is_refused_with_its_name_and_the_place() {
     scratch.write("there/dump.rdb", b"");
     let refused = say(&["import", &scratch.path("file"), "--into", &scratch.path("there")]).expect_err("it is in use");
     assert!(refused.contains("is there already"), "{refused}");
-    let refused = say(&["import", &scratch.path("none"), "--into", &scratch.path("into")]).expect_err("it is not there");
+    let refused =
+        say(&["import", &scratch.path("none"), "--into", &scratch.path("into")]).expect_err("it is not there");
     assert!(refused.ends_with("none is not there"), "{refused}");
     assert!(say(&["import", "x"]).is_err_and(|error| error.contains("required")));
     assert!(say(&["export", "--help"]).is_ok_and(|text| text.contains("--format")));

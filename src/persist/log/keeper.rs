@@ -252,8 +252,9 @@ where
 
     fn step(&mut self, ends: bool) -> io::Result<()> {
         self.collect();
-        self.log.write()?;
-        self.rebase()?;
+        let written = self.log.write();
+        self.rebase(written.is_ok())?;
+        written?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
             // Nobody is told that anything is durable, unless somebody asks: then it is made so.
@@ -296,14 +297,15 @@ where
         meet(log, self.limit);
     }
 
-    /// Has the log begin with the snapshot that is ready, if one is.
-    fn rebase(&mut self) -> io::Result<()> {
+    /// Has the log begin with the snapshot that is ready, if one is: also if nothing can be written, because that makes room.
+    fn rebase(&mut self, writes: bool) -> io::Result<()> {
         let Some(base) = self.shared.bases.ready() else { return Ok(()) };
         let Some(first) = self.first.filter(|first| first.mark == base.mark) else { return Ok(()) };
-        // So that the snapshot never goes further than the records.
-        self.finish_sync(true)?;
-        self.log.write()?;
-        self.log.sync()?;
+        if writes {
+            self.finish_sync(true)?;
+            self.log.write()?;
+            self.log.sync()?;
+        }
         match self.log.rebase(&base.name, first.number, first.bytes) {
             Ok(()) => {
                 self.shared.bases.settle(&base, self.log.bytes());

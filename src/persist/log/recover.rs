@@ -226,8 +226,11 @@ fn read_segment<D: Disk>(
         offset += frame::size(found.payload.len()).min(rest.len());
     }
     if here < *next && end.is_none_or(|end| end <= *next) {
-        // All that is missing is in the base.
-        return Ok((End::Clean, used));
+        // All that is missing is in the base, unless something behind it is lost with it.
+        return match look_beyond(&bytes, offset, segment.number, here) {
+            Beyond::Durable if end.is_none() => Err(Failure::Damaged { file, offset: offset as u64 }),
+            _ => Ok((End::Clean, used)),
+        };
     }
     let outcome = match (end, look_beyond(&bytes, offset, segment.number, here)) {
         (Some(_), _) | (None, Beyond::Durable) => return Err(Failure::Damaged { file, offset: offset as u64 }),

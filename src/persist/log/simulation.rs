@@ -322,14 +322,17 @@ impl Run {
         }
     }
 
-    /// A snapshot of the records up to one of those that were synced takes their place, as the keeper does it; others follow meanwhile.
+    /// A snapshot of the records up to any one takes their place, as the keeper does it; the others stay.
     fn rebase(&mut self) {
+        let syncs = self.below(3) > 0;
         let Some(log) = &mut self.log else { return };
-        if log.write().is_err() || log.sync().is_err() {
+        // On a full disk it is done although nothing can be written.
+        if syncs && (log.write().is_err() || log.sync().is_err()) {
             return;
         }
-        let synced = self.history.len();
-        let based = self.based + self.below((synced - self.based) as u64 + 1) as usize;
+        let all = self.history.len();
+        let based = self.based + self.below((all - self.based) as u64 + 1) as usize;
+        let synced = if syncs { all } else { based };
         // A file that was left behind is written over.
         self.bases += u32::from(self.below(4) > 0);
         let name = manifest::name_of_base(self.bases);

@@ -351,6 +351,10 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Why the manifest cannot be replaced; then the log is as before.
     pub fn rebase(&mut self, name: &str, first: u64, bytes: u64) -> io::Result<()> {
+        if self.written < first && !self.is_syncing {
+            // The snapshot has all of the segment at hand, whose room may be the last there is: what is not durable goes elsewhere.
+            self.give_up();
+        }
         let mut manifest = self.manifest.clone();
         let before = manifest.base.replace((name.to_owned(), first));
         let ends: Vec<u64> = manifest.segments.iter().skip(1).map(|segment| segment.first).chain([self.next]).collect();
