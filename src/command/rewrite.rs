@@ -320,6 +320,39 @@ mod tests {
     }
 
     #[test]
+    fn what_expires_and_is_evicted_while_a_base_is_taken_is_gone_afterwards_and_nothing_else() {
+        let (mut rig, folder) = rig("cut", &["--appendfsync", "always"]);
+        let value = "x".repeat(500);
+        for number in 0..3000 {
+            let time = if number % 3 == 0 { " PX 40" } else { "" };
+            rig.run(&format!("SET k{number} {value}{time}"));
+        }
+        rig.check(&[("CONFIG SET appendonly yes", "+OK")]);
+        assert!(rig.worker.node.keyspace.is_cut(), "nothing is taken yet");
+        rig.pass(60);
+        // Some are met by commands, some by the timers, and some have to make room for others.
+        (0..300).for_each(|number| _ = rig.run(&format!("APPEND k{number} y")));
+        rig.worker.node.keyspace.expire_due(&rig.worker.local, rig.worker.now_ms, 400);
+        rig.worker.node.keyspace.continue_cut(&rig.worker.local);
+        rig.check(&[("CONFIG SET maxmemory 1 maxmemory-policy allkeys-random", "+OK")]);
+        rig.worker.refresh();
+        let refused = rig.run("SET more 1");
+        assert!(refused == "+OK" || refused.starts_with("-OOM"), "{refused}");
+        rig.check(&[("CONFIG SET maxmemory 0", "+OK")]);
+        rig.worker.refresh();
+        let evicted =
+            rig.run("INFO stats").split('|').find_map(|line| line.strip_prefix("evicted_keys:")?.parse().ok());
+        assert!(evicted.is_some_and(|count: u64| count > 0), "nothing had to go");
+        (0..50).for_each(|number| _ = rig.run(&format!("SET late{number} v")));
+        finish(&mut rig);
+        while rig.worker.node.keyspace.expire_due(&rig.worker.local, rig.worker.now_ms, 1000) {}
+        rig.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        let (size, digest) = (rig.run("DBSIZE"), rig.run("DEBUG DIGEST"));
+        rig.check(&[("DEBUG LOADAOF", "+OK"), ("DBSIZE", &size), ("DEBUG DIGEST", &digest)]);
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
     fn without_a_log_one_is_made_of_a_snapshot() {
         let (mut rig, folder) = rig("passing", &[]);
         rig.check(&[("DEBUG LOADAOF", "-ERR Error trying to load the AOF, check server logs")]);

@@ -381,10 +381,11 @@ where
 
     fn fail(&self, error: &io::Error) {
         let reason = describe(error);
+        // Before it is told, so that whoever was told is refused.
+        self.journal.refuse(reason.clone());
         if !self.shared.fails.swap(true, Ordering::Relaxed) {
             tracing::error!("the log cannot be written: {reason}; writes are refused until it can");
         }
-        self.journal.refuse(reason);
     }
 }
 

@@ -322,7 +322,10 @@ impl<D: Disk> Log<D> {
             return Err(error);
         }
         self.manifest = manifest;
-        given_up.iter().for_each(|segment| self.discard(segment.name()));
+        // A log apart may have been named by an attempt to put it in its place that has failed; it is swept when one succeeds.
+        if !self.is_apart {
+            given_up.iter().for_each(|segment| self.discard(segment.name()));
+        }
         self.open = Some(open);
         Ok(())
     }
