@@ -38,6 +38,8 @@ pub struct Node {
     pub monitors: Monitors,
     /// The pause of clients.
     pub pause: Pause,
+    /// Whether the workers do nothing in the background, for tests.
+    pub rests: AtomicBool,
     /// The scripts.
     pub scripts: Shared,
     /// The counters.
@@ -147,6 +149,7 @@ impl Node {
             waiters: Waiters::default(),
             monitors: Monitors::default(),
             pause: Pause::default(),
+            rests: AtomicBool::new(false),
             stats: Stats::new(workers, super::table::every().count()),
             scripts: Shared::new(workers),
             budget: super::limit::Budget::default(),

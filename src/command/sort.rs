@@ -11,7 +11,8 @@ use super::sort_pattern::Pattern;
 use super::string::GROWING;
 use super::{Access, Categories, Command, Context, Error, Flags, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::{Event, Object, Record, Value};
+use crate::session::Mode;
+use crate::store::{Event, Object, Record};
 use crate::value::item::Item;
 use crate::value::list::List;
 
@@ -131,10 +132,9 @@ impl Vector {
             cx.count_lookup(record.is_some());
             let object = match record.map(Record::value) {
                 None => return Ok(()),
-                Some(Value::Boxed(object)) => object,
-                Some(_) => return Err(Error::WRONG_TYPE),
+                Some(value) => value.object().ok_or(Error::WRONG_TYPE)?,
             };
-            match object {
+            match &*object {
                 Object::List(list) => {
                     let (part, count) = vector.plan(options, list.len() as usize);
                     if part.descending {
@@ -145,8 +145,8 @@ impl Vector {
                     }
                 }
                 Object::Set(set) => {
-                    if options.unsorted && options.store.is_some() {
-                        // What is stored must not depend on the order of a set, which is none.
+                    if options.unsorted && (options.store.is_some() || cx.client.mode == Mode::Script) {
+                        // What is stored, and what scripts do, must not depend on the order of a set, which is none.
                         (options.unsorted, options.alphabetic, options.by) = (false, true, None);
                     }
                     let (part, count) = vector.plan(options, set.len());

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic};
 
 use super::compile::Registration;
-use super::failure::{Failure, PRELUDE, complain, error_table, handle, origin, raise, shown, with_code};
+use super::failure::{Failure, PRELUDE, error_table, handle, origin, raise, shown, with_code};
 use super::library::is_name;
 use super::number::whole;
 use super::source::{Features, sha1_hex};
@@ -15,8 +15,8 @@ use super::{bits, cjson, convert, msgpack, packing};
 use crate::protocol::double::write_double;
 use crate::protocol::{Frame, Version};
 
-/// The globals of scripts and of functions as they are shown, the scripts' real ones, and the runner.
-pub(super) type Parts = (Table, Table, Table, Function);
+/// The globals of scripts and of functions as they are shown, the scripts' real ones, the runner, and what loads a library.
+pub(super) type Parts = (Table, Table, Table, Function, Function);
 
 /// Makes a machine with everything in it.
 pub(super) fn build(state: &Rc<State>, version: &str) -> mlua::Result<(Lua, Parts)> {
@@ -68,11 +68,11 @@ fn natives(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
     scripts.raw_set("breakpoint", lua.create_function(|_, _: MultiValue| Ok(false))?)?;
     scripts.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
     native.raw_set("scripts", scripts)?;
-    let functions = lua.create_table()?;
+    let loading = lua.create_table()?;
     let registering = state.clone();
     let register = lua.create_function(move |_, args: Variadic<Value>| register(&registering, &args))?;
-    functions.raw_set("register_function", register)?;
-    native.raw_set("functions", functions)?;
+    loading.raw_set("register_function", register)?;
+    native.raw_set("loading", loading)?;
     Ok(native)
 }
 
@@ -136,16 +136,7 @@ fn words(args: &[Value]) -> Option<Frame> {
     Some(starts.zip(&ends).map(|(start, &end)| &text[start..end]).collect())
 }
 
-/// While a library is loaded, it can only register functions.
-fn refuse_loading(state: &State, lua: &Lua, name: &str) -> mlua::Result<()> {
-    if state.loading.borrow().is_none() {
-        return Ok(());
-    }
-    complain(lua, format!("Script attempted to access nonexistent global variable '{name}'"))
-}
-
 fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<Value> {
-    refuse_loading(state, lua, if raises { "call" } else { "pcall" })?;
     let fails = |text: &str| {
         if raises {
             return raise(text);
@@ -176,7 +167,7 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     let reply = std::mem::take(&mut exchange.out);
     drop(exchange);
     if raises && let [b'-', text @ .., b'\r', b'\n'] = &*reply {
-        return Err(Failure::Table(text.to_vec()).into());
+        return Err(Failure::Reply(text.to_vec()).into());
     }
     let value = convert::value(lua, &reply);
     // The buffer serves the next call, unless this reply made it large.
@@ -186,8 +177,7 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     value
 }
 
-fn allows(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    refuse_loading(state, lua, "acl_check_cmd")?;
+fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
     if state.dispatcher.borrow().is_none() {
         return raise("redis.acl_check_cmd can only be called inside a script invocation");
     }
@@ -203,8 +193,7 @@ fn allows(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value
     }
 }
 
-fn set_resp(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    refuse_loading(state, lua, "setresp")?;
+fn set_resp(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
     if state.dispatcher.borrow().is_none() {
         return raise("redis.setresp can only be called inside a script invocation");
     }

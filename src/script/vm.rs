@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub keys: Args<'a>,
     /// The other arguments.
     pub argv: Args<'a>,
+    /// Whether everything is entered for it.
+    pub is_alone: bool,
     /// Milliseconds after which others are told that it is slow.
     pub busy_ms: u64,
     /// Milliseconds after which it ends if it has changed nothing; 0 for never.
@@ -59,6 +61,8 @@ pub enum Ended {
     Replied,
     /// It went to a key that it did not declare, before any change.
     Undeclared,
+    /// It was ended before it was done, and replied an error.
+    Stopped,
 }
 
 /// What the dispatcher is asked.
@@ -85,6 +89,7 @@ pub(super) struct Exchange {
 struct Timing {
     name: String,
     is_function: bool,
+    is_alone: bool,
     started: Instant,
     busy: Duration,
     limit: Option<Duration>,
@@ -102,6 +107,8 @@ pub(super) struct State {
     pub loading: RefCell<Option<Vec<super::compile::Registration>>>,
     /// Where a script was when it was ended.
     pub place: RefCell<Option<(String, usize)>>,
+    /// Codes of errors that are no command's, but the script's own.
+    pub codes: RefCell<Vec<String>>,
     timing: RefCell<Option<Timing>>,
     shared: &'static Shared,
     worker: usize,
@@ -121,6 +128,7 @@ pub struct Vm {
     pub(super) functions: Table,
     globals: Table,
     pub(super) runner: Function,
+    loader: Function,
     pub(super) compiled: RefCell<HashMap<[u8; 40], Compiled>>,
     pub(super) loaded: RefCell<HashMap<String, Loaded>>,
     pub(super) flushes: Cell<u64>,
@@ -141,6 +149,7 @@ impl Vm {
             random: Random::new(),
             loading: RefCell::default(),
             place: RefCell::default(),
+            codes: RefCell::default(),
             timing: RefCell::default(),
             shared,
             worker,
@@ -149,7 +158,7 @@ impl Vm {
         let hooked = state.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(STRIDE), move |_, _| hooked.tick())?;
         lua.set_memory_limit(memory)?;
-        let (scripts, functions, globals, runner) = parts;
+        let (scripts, functions, globals, runner, loader) = parts;
         Ok(Vm {
             lua,
             state,
@@ -157,6 +166,7 @@ impl Vm {
             functions,
             globals,
             runner,
+            loader,
             compiled: RefCell::default(),
             loaded: RefCell::default(),
             flushes: Cell::new(shared.flushes()),
@@ -208,6 +218,11 @@ impl Vm {
         })
     }
 
+    /// The codes of the errors that the last run replied, without those of commands that it called.
+    pub fn take_codes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.state.codes.borrow_mut())
+    }
+
     /// Lua 5.1 does not collect when memory is refused, so it is done before a script's garbage is in the next one's way.
     fn tidy(&self) {
         if self.lua.used_memory() > self.memory_limit.get() / 2 {
@@ -241,12 +256,13 @@ impl Vm {
         *self.state.timing.borrow_mut() = Some(Timing {
             name: String::new(),
             is_function: true,
+            is_alone: false,
             started: Instant::now(),
             busy: Duration::MAX,
             limit: Some(limit),
         });
         self.state.shared.watches.of(self.state.worker).begin();
-        let result = self.runner.call((&self.functions, body));
+        let result = self.loader.call(body);
         self.state.end();
         result
     }
@@ -258,8 +274,8 @@ impl State {
         *self.place.borrow_mut() = None;
         let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
         let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };
-        let (name, is_function) = (run.name.to_owned(), run.is_function);
-        *self.timing.borrow_mut() = Some(Timing { name, is_function, started: Instant::now(), busy, limit });
+        let (name, is_function, is_alone) = (run.name.to_owned(), run.is_function, run.is_alone);
+        *self.timing.borrow_mut() = Some(Timing { name, is_function, is_alone, started: Instant::now(), busy, limit });
         self.shared.watches.of(self.worker).begin();
     }
 
@@ -325,9 +341,10 @@ impl State {
         self.ask(Ask::Command)?;
         let command = std::mem::take(&mut self.exchange.borrow_mut().command);
         if let Some(timing) = &*self.timing.borrow() {
-            let (name, started) = (timing.name.clone(), timing.started);
+            let (name, started, is_alone) = (timing.name.clone(), timing.started, timing.is_alone);
             tracing::warn!(script = %name, "a script is slow: it has run for {:?}", started.elapsed());
-            watches.note_slow(self.worker, Task { name, command, is_function: timing.is_function, started });
+            let task = Task { name, command, is_function: timing.is_function, started, is_alone };
+            watches.note_slow(self.worker, task);
         }
         Ok(())
     }

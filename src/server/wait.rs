@@ -71,6 +71,8 @@ impl<S: Stream> Connection<S> {
                 Stage::Waiting | Stage::Serving => (),
             }
             match self.step(due).await {
+                // The reply goes before what its command caused.
+                Event::Rung if matches!(waiter.stage(), Stage::Served | Stage::Over) => (),
                 Event::Rung => self.sender.deliver().await?,
                 // Whoever is serving it at this moment finds that out too late; then the client is gone as if after the reply.
                 Event::Received(result) => result?,
