@@ -36,6 +36,9 @@ fn start(dir: &Path, policy: &str, workers: &str) -> Server {
     Server::start(&["--dir", dir, "--appendonly", "yes", "--appendfsync", policy, "--workers", workers])
 }
 
+/// Under `everysec` writers are held back once the disk takes longer than two seconds.
+const HELD_BACK: Duration = Duration::from_millis(2500);
+
 fn crashes() -> u32 {
     std::env::var("ROSTER_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
@@ -122,7 +125,7 @@ fn kill_and_look(policy: &str, spared: Duration, rewrites: bool) {
             let due = writer.acknowledged.iter().rfind(|(at, _)| *at + spared < killed);
             let due = due.map_or(0, |(_, number)| *number);
             assert!(due > 0, "nothing was acknowledged in time");
-            assert!(a >= due, "client {name}: {due} was acknowledged, {a} is there");
+            assert!(a >= due, "{policy}: client {name}: {due} was acknowledged, {a} is there");
             next.insert(name, a.max(sent) + 1);
         }
         if spared.is_zero() {
@@ -144,12 +147,12 @@ fn with_always_nothing_acknowledged_is_lost() {
 #[test]
 fn nothing_acknowledged_is_lost_while_the_log_is_replaced() {
     kill_and_look("always", Duration::ZERO, true);
-    kill_and_look("everysec", Duration::from_secs(1), true);
+    kill_and_look("everysec", HELD_BACK, true);
 }
 
 #[test]
-fn with_everysec_at_most_a_second_is_lost() {
-    kill_and_look("everysec", Duration::from_secs(1), false);
+fn with_everysec_no_more_is_lost_than_a_slow_disk_may_hold_up() {
+    kill_and_look("everysec", HELD_BACK, false);
 }
 
 fn persistence(client: &mut support::Client, name: &str) -> String {

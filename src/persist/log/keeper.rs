@@ -252,9 +252,7 @@ where
 
     fn step(&mut self, ends: bool) -> io::Result<()> {
         self.collect();
-        let written = self.log.write();
-        self.rebase(written.is_ok())?;
-        written?;
+        self.write()?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
             // Nobody is told that anything is durable, unless somebody asks: then it is made so.
@@ -278,6 +276,21 @@ where
             self.begin_sync()?;
         }
         Ok(())
+    }
+
+    /// Writes what was added, and replaces it by a snapshot if one is ready. A new segment or another manifest may take the disk as long as
+    /// a sync, and has writers held back as one.
+    fn write(&mut self) -> io::Result<()> {
+        let is_alone = self.syncing.is_none();
+        if is_alone {
+            self.journal.note_sync(unix_ms());
+        }
+        let written = self.log.write();
+        let rebased = self.rebase(written.is_ok());
+        if is_alone {
+            self.journal.note_sync(0);
+        }
+        written.and(rebased)
     }
 
     /// Adds what was published, and notes where the next base ends.
