@@ -16,7 +16,7 @@ def log(report):
     """The journal"""
     entries = system.journal("--unit", "roster.service", "_COMM=roster")
     report.fact("first messages", " | ".join(str(entry.get("MESSAGE")) for entry in entries[:3]))
-    ready_entry = next((entry for entry in entries if "ready" in str(entry.get("MESSAGE"))), {})
+    ready_entry = next((entry for entry in entries if "serves" in str(entry.get("MESSAGE"))), {})
     report.fact("fields of one", ", ".join(sorted(name for name in ready_entry if not name.startswith("_"))))
     report.equal("its identifier", ready_entry.get("SYSLOG_IDENTIFIER"), "roster")
     report.equal("its transport", ready_entry.get("_TRANSPORT"), "journal")
