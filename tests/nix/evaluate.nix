@@ -1,4 +1,4 @@
-# Evaluates the modules on a real NixOS tree: what they make of good settings, and which mistakes they refuse.
+# Evaluates the modules on a NixOS tree, or on the stand-in beside this file: what they make of good settings, and which mistakes they refuse.
 #
 #   nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg nixpkgs PATH -A attribute
 { nixpkgs }:
@@ -59,6 +59,8 @@ let
       messages = failed settings;
     in
     builtins.length messages == 1 && lib.hasInfix words (lib.head messages);
+  # Settings that no assertion has to catch, because the options themselves refuse them.
+  isRefused = settings: !(builtins.tryEval (evaluate settings).config.system.build.toplevel.drvPath).success;
   expect = name: ok: if ok then name else throw "tests/nix/evaluate.nix: ${name} does not hold";
 in
 {
@@ -82,6 +84,12 @@ in
         "requirepass:/run/password"
       ]
     ))
+    (expect "the server starts after what its settings come from" (
+      builtins.elem "roster.service" config.systemd.services.roster-first-boot.before
+    ))
+    (expect "a misspelt option is refused" (isRefused { services.roster.enabled = true; }))
+    (expect "a value of a wrong type is refused" (isRefused { services.roster.enable = "yes"; }))
+    (expect "a profile that there is not is refused" (isRefused { roster.tuning.profile = "tiny"; }))
   ]
   ++ lib.mapAttrsToList (words: settings: expect "a mistake is told: ${words}" (isTold words settings)) mistakes;
   system = config.system.build.toplevel.drvPath;

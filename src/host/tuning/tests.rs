@@ -373,7 +373,7 @@ fn polling_threads_are_found() {
     let finding = || machine.report(profile).findings.remove(0);
     let none = finding();
     assert_eq!((none.current.as_str(), none.state), ("no thread polls", State::Differs));
-    assert_eq!(none.remedy, "set sqpoll to yes, and sqpoll-cpu to one of CPU 1");
+    assert_eq!(none.remedy, "set sqpoll to yes and sqpoll-cpu to 1");
     let poller = |cpus: &str| {
         machine.put("/proc/812/task/860/comm", "iou-sqp-813");
         machine.put("/proc/812/task/860/status", &format!("Cpus_allowed_list: {cpus}"));

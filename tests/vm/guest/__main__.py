@@ -17,6 +17,8 @@ PARTS = [
     placement.memory,
     host.tuning,
     service.watchdog,
+    service.alone,
+    service.restored,
     service.killed,
     service.drained,
     service.activated,

@@ -7,8 +7,8 @@ import socket
 from . import system
 from .system import HOUSEKEEPING, PASSWORD, POLLER, WORKERS
 
-CLIENTS, REQUESTS = 8, 4_000
-VALUES, VALUE = 16_384, 4_096
+CLIENTS, REQUESTS = 8, 6_000
+VALUES, VALUE = 8_192, 4_096
 
 
 def threads(report):
@@ -93,10 +93,12 @@ def intruders(report):
 def disk(report):
     """Writing to the disk"""
     client = system.connect()
-    # Each of a disk's queues belongs to a CPU and interrupts it, isolated or not, but only for what that CPU has asked for.
+    # Each of a disk's queues belongs to a CPU and interrupts it, isolated or not, but only for what that CPU has asked for:
+    # for a worker's, the pages of the program that it is the first to touch, and not the log, which another thread writes.
     grown = counted(report, lambda: fill(client))
-    report.check("the disk interrupts the housekeeping CPUs", of(grown, "virtio", HOUSEKEEPING) > 0, of(grown, "virtio", HOUSEKEEPING))
-    report.equal("and the workers' CPUs never, because another thread writes the log", of(grown, "virtio", WORKERS), 0)
+    here, there = of(grown, "virtio", HOUSEKEEPING), of(grown, "virtio", WORKERS)
+    report.check("the disk interrupts the housekeeping CPUs", here >= VALUES // 1024, here)
+    report.check("and the workers' CPUs hardly", there * 10 <= here, there)
 
 
 def fill(client):

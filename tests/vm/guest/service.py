@@ -1,5 +1,6 @@
 """Checks of the service: its log in the journal, and what the service manager and it tell each other."""
 
+import json
 import pathlib
 import socket
 import subprocess
@@ -10,6 +11,16 @@ from . import system
 from .system import PACE, connect, messages, pid, ready, run, show, wait
 
 DROP_IN = pathlib.Path("/etc/systemd/system/roster.service.d/check.conf")
+
+
+def restored(report):
+    """The server with the profile's settings again"""
+    DROP_IN.unlink()
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "roster.service")
+    ready()
+    page = json.loads(run("roster", "doctor", "--json"))
+    report.check("the doctor finds nothing", page["passed"] and all(one["state"] != "differs" for one in page["findings"]))
 
 
 def log(report):
@@ -59,10 +70,21 @@ def watchdog(report):
     report.equal("it said in the journal which worker it was", {entry.get("PRIORITY") for entry in said}, {"3"})
     report.fact("message", said[-1]["MESSAGE"] if said else "")
     report.check("so did the service manager", any("atchdog timeout" in line for line in messages("--unit", "roster.service")))
-    DROP_IN.unlink()
+
+
+def alone(report):
+    """The server without the profile's settings"""
+    DROP_IN.write_text("[Service]\nEnvironment=ROSTER_WORKERS=auto ROSTER_SQPOLL=no\n")
     run("systemctl", "daemon-reload")
     run("systemctl", "restart", "roster.service")
     ready()
+    found = system.threads(pid())
+    places = sorted(thread.allowed for thread in found if thread.is_worker)
+    report.equal("it finds the isolated CPUs by itself", places, [[cpu] for cpu in system.WORKERS])
+    report.check("nothing polls its rings", not any(thread.is_poller for thread in found))
+    page = json.loads(run("roster", "doctor", "--json", check=False))
+    missed = [finding["condition"] for finding in page["findings"] if finding["state"] == "differs"]
+    report.equal("which the doctor misses", missed, ["polling of the rings"])
 
 
 def killed(report):
