@@ -10,6 +10,7 @@ import time
 from . import system
 from .system import PACE, connect, messages, pid, ready, run, show, wait
 
+KEYS = 300
 DROP_IN = pathlib.Path("/etc/systemd/system/roster.service.d/check.conf")
 
 
@@ -90,7 +91,7 @@ def alone(report):
 def killed(report):
     """kill -9"""
     client = connect()
-    for number in range(1000):
+    for number in range(KEYS):
         assert client("SET", f"key:{number}", f"value {number}") == b"+OK"
     before, restarts = pid(), int(show("roster.service", "NRestarts"))
     start = time.monotonic()
@@ -98,9 +99,9 @@ def killed(report):
     wait("the restart", lambda: int(show("roster.service", "NRestarts")) > restarts)
     client = ready()
     report.check("it is started anew", pid() != before, f"it served again after {time.monotonic() - start:.2f} s")
-    lost = [number for number in range(1000) if client("GET", f"key:{number}") != b"value %d" % number]
-    report.equal("keys lost of 1000 that were answered", len(lost), 0)
-    report.equal("keys there are", client("DBSIZE"), b":1001")
+    lost = [number for number in range(KEYS) if client("GET", f"key:{number}") != b"value %d" % number]
+    report.equal(f"keys lost of {KEYS} whose storing was answered", len(lost), 0)
+    report.equal("keys there are", client("DBSIZE"), b":%d" % (KEYS + 1))
 
 
 def drained(report):
