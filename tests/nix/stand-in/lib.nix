@@ -80,7 +80,8 @@ let
         module:
         let
           content = if isPath module || isString module then import module else module;
-          called = if isFunction content then content (arguments // { inherit lib config options; }) else content;
+          called =
+            if isFunction content then content (arguments // { inherit lib config options; }) else content;
           isSplit = called ? options || called ? config;
           own = {
             options = if isSplit then called.options or { } else { };
@@ -93,7 +94,10 @@ let
       declare =
         path: declarations:
         if any (isOf "option") declarations then
-          if length declarations == 1 then head declarations else throw "The option `${show path}' is declared twice."
+          if length declarations == 1 then
+            head declarations
+          else
+            throw "The option `${show path}' is declared twice."
         else
           mapAttrs (name: declare (path ++ [ name ])) (gather declarations);
       options = declare prefix (map (module: module.options) loaded);
@@ -149,7 +153,9 @@ let
     str = simple "string" isString;
     path = simple "absolute path" (value: isPath value || isString value || isAttrs value);
     package = simple "package" (value: isPath value || isString value || isAttrs value);
-    port = simple "16 bit unsigned integer" (value: builtins.isInt value && value >= 0 && value < 65536);
+    port = simple "16 bit unsigned integer" (
+      value: builtins.isInt value && value >= 0 && value < 65536
+    );
     enum = values: simple "one of ${builtins.toJSON values}" (value: elem value values);
     nullOr = inner: either (simple "null" (value: value == null)) inner;
     either = one: other: {
@@ -180,7 +186,9 @@ let
       check = value: isAttrs value || isFunction value;
       merge =
         path: values:
-        (evaluate path ([ module ] ++ map (value: if isFunction value then value else { config = value; }) values) { }).config;
+        (evaluate path (
+          [ module ] ++ map (value: if isFunction value then value else { config = value; }) values
+        ) { }).config;
     };
   };
 
@@ -224,13 +232,19 @@ let
     optionalAttrs = condition: value: if condition then value else { };
     filterAttrs =
       keep: set:
-      listToAttrs (map (name: lib.nameValuePair name set.${name}) (filter (name: keep name set.${name}) (attrNames set)));
+      listToAttrs (
+        map (name: lib.nameValuePair name set.${name}) (
+          filter (name: keep name set.${name}) (attrNames set)
+        )
+      );
     mapAttrsToList = make: set: attrValues (mapAttrs make set);
     nameValuePair = name: value: { inherit name value; };
     intersectLists = one: filter (value: elem value one);
     last = list: elemAt list (length list - 1);
-    range = first: final: genList (number: first + number) (if final < first then 0 else final - first + 1);
-    splitString = separator: text: filter isString (split (builtins.replaceStrings [ "." ] [ "[.]" ] separator) text);
+    range =
+      first: final: genList (number: first + number) (if final < first then 0 else final - first + 1);
+    splitString =
+      separator: text: filter isString (split (builtins.replaceStrings [ "." ] [ "[.]" ] separator) text);
     toInt = builtins.fromJSON;
     hasSuffix =
       suffix: text:
@@ -239,7 +253,11 @@ let
       in
       start >= 0 && substring start (-1) text == suffix;
     removeSuffix =
-      suffix: text: if lib.hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
+      suffix: text:
+      if lib.hasSuffix suffix text then
+        substring 0 (stringLength text - stringLength suffix) text
+      else
+        text;
     hasInfix = words: text: builtins.replaceStrings [ words ] [ "" ] text != text;
     versionOlder = one: other: builtins.compareVersions other one == 1;
     trivial.release = "26.05";

@@ -27,10 +27,14 @@ let
   };
   service.options = unit // {
     path = option (types.listOf types.package) [ ];
-    environment = option (types.attrsOf (types.nullOr (types.oneOf [
-      types.str
-      types.path
-    ]))) { };
+    environment = option (types.attrsOf (
+      types.nullOr (
+        types.oneOf [
+          types.str
+          types.path
+        ]
+      )
+    )) { };
     serviceConfig = option (types.attrsOf scalar) { };
   };
   file.options = {
