@@ -1,7 +1,7 @@
 //! Collections as commands see them: reading one, changing one, and the key that comes and goes with its elements.
 
 use super::Error;
-use crate::store::{Collection, Entry, Record, Ttl, Value};
+use crate::store::{Collection, Entry, Lent, Record, Ttl, Value};
 use crate::value::Full;
 
 /// What became of a key whose collection was changed.
@@ -15,10 +15,11 @@ pub(super) struct Changed<R> {
 
 /// The collection in a record, or nothing where there is no key; `WRONGTYPE` for any other type.
 #[inline]
-pub(super) fn collection_of<T: Collection>(record: Option<Record<'_>>) -> Result<Option<&T>, Error> {
+pub(super) fn collection_of<T: Collection>(record: Option<Record<'_>>) -> Result<Option<Lent<'_, T>>, Error> {
     match record.map(Record::value) {
         None => Ok(None),
-        Some(Value::Boxed(object)) => T::of(object).ok_or(Error::WRONG_TYPE).map(Some),
+        Some(Value::Boxed(object)) => T::of(object).ok_or(Error::WRONG_TYPE).map(|whole| Some(Lent::Whole(whole))),
+        Some(Value::Compact(compact)) => compact.get().ok_or(Error::WRONG_TYPE).map(Some),
         Some(_) => Err(Error::WRONG_TYPE),
     }
 }

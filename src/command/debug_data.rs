@@ -35,6 +35,7 @@ pub(super) fn object(cx: &mut Context<'_>, key: &[u8]) -> Result<(), Error> {
             Value::Embedded { bytes, raw } => (if raw { "raw" } else { "embstr" }, bytes.len()),
             Value::Boxed(Object::String(string)) => ("raw", string.len()),
             Value::Boxed(object) => (object.encoding(), object.memory()),
+            Value::Compact(compact) => (compact.object()?.encoding(), record.memory()),
         };
         let list = match record.value() {
             Value::Boxed(Object::List(list)) if list.encoding() == "quicklist" => chunks(list, settings),

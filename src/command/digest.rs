@@ -39,7 +39,7 @@ impl Digest {
         match record.value() {
             Value::Integer(value) => self.string(itoa::Buffer::new().format(value).as_bytes()),
             Value::Embedded { bytes, .. } => self.string(bytes),
-            Value::Boxed(object) => self.object(object),
+            value => value.object().iter().for_each(|object| self.object(object)),
         }
         if record.expiry().is_some() {
             self.add(b"!!expire!!");

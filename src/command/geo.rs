@@ -177,7 +177,7 @@ fn each_place(
         let set = collection_of::<SortedSet>(record)?;
         let members = args.skip(2);
         cx.reply.array(members.len());
-        members.iter().for_each(|member| write(cx, place(set, member)));
+        members.iter().for_each(|member| write(cx, place(set.as_deref(), member)));
         Ok(())
     })
 }
@@ -213,6 +213,7 @@ fn geodist(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let distance = cx.store.read(args.get(1), |record| {
         cx.count_lookup(record.is_some());
         let set = collection_of::<SortedSet>(record)?;
+        let set = set.as_deref();
         let (from, to) = (place(set, args.get(2)), place(set, args.get(3)));
         Ok::<_, Error>(from.zip(to).map(|(from, to)| from.distance(to)))
     })?;

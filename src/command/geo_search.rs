@@ -120,6 +120,7 @@ fn answer<'a>(
     let results = store.read(source, |record| {
         cx.count_lookup(record.is_some());
         let set = collection_of::<SortedSet>(record)?;
+        let set = set.as_deref();
         let query = parse(cx, set)?;
         let hits = match (set, &query.shape) {
             (Some(set), Some(shape)) => query.select(search(set, shape, query.count.filter(|_| query.any))),

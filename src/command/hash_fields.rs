@@ -83,7 +83,7 @@ pub(super) fn read<R>(
     store.read(key, |record| {
         cx.count_lookup(record.is_some());
         let hash = collection_of::<Hash>(record)?;
-        read(cx, hash.map(|hash| Fields { hash, now_ms }))
+        read(cx, hash.as_deref().map(|hash| Fields { hash, now_ms }))
     })
 }
 

@@ -5,7 +5,7 @@ use super::string::GROWING;
 use super::string_value::string_of;
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::protocol::Args;
-use crate::store::{Entry, Event, Object, Record, Ttl};
+use crate::store::{Entry, Event, Record, Ttl};
 use crate::value::hyperloglog::{self, Encoding, Registers};
 
 const MERGE_KEYS: &[KeySpec] = &[
@@ -76,7 +76,7 @@ fn edit<R>(
     entry: &mut Entry<'_>,
     change: impl FnOnce(&mut Vec<u8>) -> Result<R, hyperloglog::Error>,
 ) -> Result<R, Error> {
-    if let Some(string) = entry.object_mut().and_then(Object::as_string_mut) {
+    if let Some(string) = entry.string_mut() {
         // Any other string stays in the memory in which it came.
         hyperloglog::check(string)?;
         return Ok(change(string.make_mut())?);

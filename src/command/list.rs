@@ -154,7 +154,7 @@ fn linsert(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn llen(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let len = cx.store.read(args.get(1), |record| {
         cx.count_lookup(record.is_some());
-        collection_of::<List>(record).map(|list| list.map_or(0, List::len))
+        collection_of::<List>(record).map(|list| list.map_or(0, |list| list.len()))
     })?;
     cx.reply.integer(len as i64);
     Ok(())

@@ -48,7 +48,7 @@ fn encoding(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             Value::Integer(_) => b"int",
             Value::Embedded { bytes, raw: false } if bytes.len() <= EMBSTR_MAX => b"embstr",
             Value::Embedded { .. } => b"raw",
-            Value::Boxed(object) => object.encoding().as_bytes(),
+            value => value.object().map_or("raw", |object| object.encoding()).as_bytes(),
         });
         Ok(())
     })

@@ -150,7 +150,7 @@ pub(super) fn read_set<R>(
     let store = cx.store;
     store.read(key, |record| {
         cx.count_lookup(record.is_some());
-        Ok(read(cx, collection_of(record)?))
+        Ok(read(cx, collection_of(record)?.as_deref()))
     })
 }
 
@@ -186,7 +186,7 @@ fn scard(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 fn smove(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (source, target, member, store) = (args.get(1), args.get(2), args.get(3), cx.store);
     let has = |key| -> Result<Option<bool>, Error> {
-        store.read(key, |record| Ok(collection_of(record)?.map(|set: &Set| set.contains(member))))
+        store.read(key, |record| Ok(collection_of::<Set>(record)?.map(|set| set.contains(member))))
     };
     let is_member = match has(source)? {
         // Without a source, Redis does not look at the target's type.

@@ -73,7 +73,7 @@ fn sources<'a>(cx: &Context<'_>, keys: Args<'a>) -> Result<Vec<Source<'a>>, Erro
     let look_up = |key| {
         cx.store.read(key, |record| {
             cx.count_lookup(record.is_some());
-            Ok(Source { key, len: collection_of::<Set>(record)?.map_or(0, Set::len) })
+            Ok(Source { key, len: collection_of::<Set>(record)?.map_or(0, |set| set.len()) })
         })
     };
     keys.iter().map(look_up).collect()
@@ -83,7 +83,7 @@ fn sources<'a>(cx: &Context<'_>, keys: Args<'a>) -> Result<Vec<Source<'a>>, Erro
 fn open<R>(store: Store<'_>, key: &[u8], read: impl FnOnce(&Set) -> R) -> Result<R, Error> {
     store.peek(key, |record| {
         Ok(match collection_of(record)? {
-            Some(set) => read(set),
+            Some(set) => read(&set),
             None => read(&Set::new()),
         })
     })

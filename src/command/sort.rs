@@ -11,7 +11,7 @@ use super::sort_pattern::Pattern;
 use super::string::GROWING;
 use super::{Access, Categories, Command, Context, Error, Flags, KeySpec};
 use crate::protocol::{Args, number};
-use crate::store::{Event, Object, Record, Value};
+use crate::store::{Event, Object, Record};
 use crate::value::item::Item;
 use crate::value::list::List;
 
@@ -131,10 +131,9 @@ impl Vector {
             cx.count_lookup(record.is_some());
             let object = match record.map(Record::value) {
                 None => return Ok(()),
-                Some(Value::Boxed(object)) => object,
-                Some(_) => return Err(Error::WRONG_TYPE),
+                Some(value) => value.object().ok_or(Error::WRONG_TYPE)?,
             };
-            match object {
+            match &*object {
                 Object::List(list) => {
                     let (part, count) = vector.plan(options, list.len() as usize);
                     if part.descending {

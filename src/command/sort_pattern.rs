@@ -72,7 +72,7 @@ impl<'a> Pattern<'a> {
             // A key of another type is no error, only nothing to get.
             let hash = collection_of::<Hash>(record).unwrap_or(None);
             let now_ms = cx.now_ms();
-            let value = hash.and_then(|hash| hash.field(field));
+            let value = hash.as_ref().and_then(|hash| hash.field(field));
             let value = value.filter(|(_, expiry)| expiry.is_none_or(|due| due > now_ms));
             found(cx, value.as_ref().map(|(value, _)| &**value))
         })

@@ -81,7 +81,7 @@ pub(super) fn read_set<R>(
     let store = cx.store;
     store.read(key, |record| {
         cx.count_lookup(record.is_some());
-        read(cx, collection_of(record)?)
+        read(cx, collection_of(record)?.as_deref())
     })
 }
 

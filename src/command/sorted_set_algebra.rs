@@ -4,7 +4,8 @@
 //! set's members are copied out, and the next set is asked for them.
 
 use super::Error;
-use crate::store::{Collection, Record, Store, Value};
+use super::collection::collection_of;
+use crate::store::{Kind, Lent, Record, Store};
 use crate::value::scores::Score;
 use crate::value::set::Set;
 use crate::value::sorted_set::SortedSet;
@@ -57,40 +58,36 @@ fn or_zero(score: f64) -> f64 {
 }
 
 /// A set of either kind; the members of a plain one have the score 1.
-#[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    Sorted(&'a SortedSet),
-    Plain(&'a Set),
+    Sorted(Lent<'a, SortedSet>),
+    Plain(Lent<'a, Set>),
 }
 
 impl<'a> Source<'a> {
     /// The set in a record, or nothing where there is no key.
     pub(super) fn of(record: Option<Record<'a>>) -> Result<Option<Self>, Error> {
-        let object = match record.map(Record::value) {
-            None => return Ok(None),
-            Some(Value::Boxed(object)) => object,
-            Some(_) => return Err(Error::WRONG_TYPE),
-        };
-        let sorted = SortedSet::of(object).map(Source::Sorted);
-        sorted.or_else(|| Set::of(object).map(Source::Plain)).ok_or(Error::WRONG_TYPE).map(Some)
+        match record.map(Record::kind) {
+            Some(Kind::Set) => Ok(collection_of(record)?.map(Source::Plain)),
+            _ => Ok(collection_of(record)?.map(Source::Sorted)),
+        }
     }
 
     /// The number of members.
-    pub(super) fn len(self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Source::Sorted(set) => set.len(),
             Source::Plain(set) => set.len(),
         }
     }
 
-    fn score(self, member: &[u8]) -> Option<f64> {
+    fn score(&self, member: &[u8]) -> Option<f64> {
         match self {
             Source::Sorted(set) => set.score(member).map(Score::value),
             Source::Plain(set) => set.contains(member).then_some(1.0),
         }
     }
 
-    fn each(self, mut visit: impl FnMut(&[u8], f64) -> Result<(), Full>) -> Result<(), Full> {
+    fn each(&self, mut visit: impl FnMut(&[u8], f64) -> Result<(), Full>) -> Result<(), Full> {
         match self {
             Source::Sorted(set) => set.iter(0..set.len()).try_for_each(|(member, score)| visit(&member, score.value())),
             Source::Plain(set) => set.iter().try_for_each(|member| visit(&member, 1.0)),
@@ -103,10 +100,10 @@ fn open<R>(
     store: Store<'_>,
     input: &Input<'_>,
     absent: R,
-    read: impl FnOnce(Source<'_>) -> Result<R, Full>,
+    read: impl FnOnce(&Source<'_>) -> Result<R, Full>,
 ) -> Result<R, Error> {
     store.peek(input.key, |record| match Source::of(record)? {
-        Some(source) => Ok(read(source)?),
+        Some(source) => Ok(read(&source)?),
         None => Ok(absent),
     })
 }

@@ -194,7 +194,7 @@ impl<'a> Request<'a> {
 fn look_up<'a>(cx: &Context<'_>, key: &'a [u8]) -> Result<Input<'a>, Error> {
     cx.store.read(key, |record| {
         cx.count_lookup(record.is_some());
-        Ok(Input { key, weight: 1.0, len: Source::of(record)?.map_or(0, Source::len) })
+        Ok(Input { key, weight: 1.0, len: Source::of(record)?.map_or(0, |source| source.len()) })
     })
 }
 

@@ -48,7 +48,7 @@ pub(super) const COMMANDS: &[Command] = &[
 fn xlen(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let len = cx.store.read(args.get(1), |record| {
         cx.count_lookup(record.is_some());
-        collection_of::<Stream>(record).map(|stream| stream.map_or(0, Stream::len))
+        collection_of::<Stream>(record).map(|stream| stream.map_or(0, |stream| stream.len()))
     })?;
     cx.reply.integer(len as i64);
     Ok(())

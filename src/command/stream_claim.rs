@@ -88,7 +88,8 @@ fn xpending(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, name) = (args.get(1), args.get(2));
     store.read(key, |record| {
         cx.count_lookup(record.is_some());
-        let group = collection_of::<Stream>(record)?.and_then(|stream| stream.group(name));
+        let stream = collection_of::<Stream>(record)?;
+        let group = stream.as_ref().and_then(|stream| stream.group(name));
         let group = group.ok_or_else(|| no_key_or_group(key, name))?;
         match extended {
             None => write_summary(&mut cx.reply, group),

@@ -41,7 +41,7 @@ fn inspect(
     let store = cx.store;
     store.read(args.get(2), |record| {
         cx.count_lookup(record.is_some());
-        tell(cx, collection_of::<Stream>(record)?.ok_or(Error::NO_KEY)?)
+        tell(cx, &*collection_of::<Stream>(record)?.ok_or(Error::NO_KEY)?)
     })
 }
 

@@ -226,6 +226,7 @@ fn resolve(cx: &Context<'_>, request: &Request<'_>) -> Result<Starts, Error> {
         let start = cx.store.read(key, |record| {
             cx.count_lookup(record.is_some());
             let found = collection_of::<Stream>(record)?;
+            let found = found.as_deref();
             match request.member {
                 Some(Member { group, .. }) => {
                     found.and_then(|stream| stream.group(group)).ok_or_else(|| missing(key, group))?;

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::protocol::{Args, Reply};
-use crate::store::{EMBEDDED_MAX, Entry, Object, Ttl, Value};
+use crate::store::{EMBEDDED_MAX, Entry, Ttl, Value};
 
 /// A string as its record holds it.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,7 @@ pub(super) fn string_of(value: Option<Value<'_>>) -> Result<Option<StringValue<'
             Some(string) => Ok(Some(StringValue::Bytes(string))),
             None => Err(Error::WRONG_TYPE),
         },
+        Some(Value::Compact(_)) => Err(Error::WRONG_TYPE),
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn edit<R>(
     len: usize,
     change: impl FnOnce(&mut Vec<u8>) -> Result<R, Error>,
 ) -> Result<R, Error> {
-    if let Some(string) = entry.object_mut().and_then(Object::as_string_mut) {
+    if let Some(string) = entry.string_mut() {
         return change(string.make_mut());
     }
     let mut digits = itoa::Buffer::new();

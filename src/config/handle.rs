@@ -186,7 +186,7 @@ mod tests {
             ),
             (
                 &[("proto-max-bulk-len", "1")],
-                failed("proto-max-bulk-len", "argument must be between 1048576 and 9223372036854775807 inclusive"),
+                failed("proto-max-bulk-len", "argument must be between 1048576 and 1073741824 inclusive"),
             ),
             (
                 &[("hash-max-ziplist-entries", "-1")],

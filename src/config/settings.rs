@@ -87,7 +87,7 @@ settings! {
     }
     Limits {
         /// Bytes of the longest argument of a command, and of the longest string.
-        proto_max_bulk_len: u64 = "512mb", Kind::Bytes { min: 1 << 20, max: i64::MAX as u64 };
+        proto_max_bulk_len: u64 = "512mb", Kind::Bytes { min: 1 << 20, max: 1 << 30 };
         /// Bytes of requests that one client may have unanswered.
         client_query_buffer_limit: u64 = "1gb", Kind::Bytes { min: 1 << 20, max: i64::MAX as u64 };
         /// Bytes of replies that one client may have unread: at once (hard), or for some seconds (soft); 0 is no limit.

@@ -83,13 +83,15 @@ fn contents(keyspace: &Keyspace, local: &Local) -> Contents {
             let value = match record.value() {
                 Value::Embedded { bytes, .. } => bytes.escape_ascii().to_string(),
                 Value::Integer(value) => value.to_string(),
-                Value::Boxed(Object::String(string)) => format!("{} long", string.len()),
-                Value::Boxed(Object::Hash(hash)) => {
-                    let mut fields: Vec<_> = hash.iter().map(|field| format!("{field:?}")).collect();
-                    fields.sort();
-                    fields.join(",")
-                }
-                Value::Boxed(other) => panic!("nobody wrote {}", other.encoding()),
+                value => match &*value.object().expect("all others are objects") {
+                    Object::String(string) => format!("{} long", string.len()),
+                    Object::Hash(hash) => {
+                        let mut fields: Vec<_> = hash.iter().map(|field| format!("{field:?}")).collect();
+                        fields.sort();
+                        fields.join(",")
+                    }
+                    other => panic!("nobody wrote {}", other.encoding()),
+                },
             };
             let twice = all.insert((database, record.key().to_vec()), format!("{value} until {:?}", record.expiry()));
             assert_eq!(twice, None);

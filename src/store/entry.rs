@@ -1,12 +1,14 @@
 //! One key, locked: [`Entry`] reads and changes it, and keeps the counts exact.
 
+mod collection;
+
 use std::cell::Cell;
 use std::ptr::NonNull;
 
 use scc::hash_map::{Entry as MapEntry, OccupiedEntry, VacantEntry};
 
 use super::keyspace::Delta;
-use super::object::{Collection, Kind, LongString, Object};
+use super::object::{Kind, LongString, Object};
 use super::observe::Event;
 use super::record::{EMBEDDED_MAX, Payload, Record, Value};
 use super::slot::{KeyHasher, Map, Probe, Slot};
@@ -78,6 +80,8 @@ pub struct Entry<'a> {
     object_bytes: usize,
     /// When the first part of that object expired then.
     object_soonest: Option<u64>,
+    /// A small collection while it is handed out to be changed: over the record's own bytes.
+    lent: Option<Object>,
     /// The key is past its time: it counts as absent, and gives way to what is set or goes when the entry closes.
     expired: bool,
     /// The access was noted: one command counts once.
@@ -96,6 +100,7 @@ impl<'a> Entry<'a> {
             place,
             object_bytes: 0,
             object_soonest: None,
+            lent: None,
             expired: false,
             touched: Cell::new(false),
             delta: Delta::default(),
@@ -116,6 +121,7 @@ impl<'a> Entry<'a> {
     /// The key's record, if the key is there.
     #[inline]
     pub fn record(&self) -> Option<Record<'_>> {
+        debug_assert!(self.lent.is_none(), "a small collection was handed out to be changed, and is read beside that");
         if self.expired { None } else { self.stored() }
     }
 
@@ -191,57 +197,10 @@ impl<'a> Entry<'a> {
         self.put(Payload::Integer(value), ttl);
     }
 
-    /// Sets a value of any other type.
-    pub fn set_object(&mut self, object: Object, ttl: Ttl) {
-        let soonest = object.soonest();
-        self.put(Payload::Boxed(Box::new(object)), ttl);
-        self.arm_if(soonest);
-    }
-
-    /// Sets what was taken elsewhere, with its time to live.
-    pub fn set_parcel(&mut self, parcel: Parcel) {
-        let ttl = parcel.expiry.map_or(Ttl::Clear, Ttl::At);
-        match parcel.value {
-            OwnedValue::Embedded(bytes, raw) => self.put(Payload::Embedded { bytes: &bytes, raw }, ttl),
-            OwnedValue::Integer(value) => self.put(Payload::Integer(value), ttl),
-            OwnedValue::Boxed(object) => {
-                let soonest = object.soonest();
-                self.put(Payload::Boxed(object), ttl);
-                self.arm_if(soonest);
-            }
-        }
-    }
-
-    /// A copy of the value with its time to live.
-    pub fn copy(&self) -> Option<Parcel> {
-        let record = self.record()?;
-        let value = match record.value() {
-            Value::Embedded { bytes, raw } => OwnedValue::Embedded(bytes.into(), raw),
-            Value::Integer(value) => OwnedValue::Integer(value),
-            Value::Boxed(object) => OwnedValue::Boxed(Box::new(object.clone())),
-        };
-        Some(Parcel { value, expiry: record.expiry() })
-    }
-
-    /// Removes the key and hands its value out, without a copy where it has an allocation of its own.
-    pub fn take(&mut self) -> Option<Parcel> {
-        let record = self.record()?;
-        if !matches!(record.value(), Value::Boxed(_)) {
-            let parcel = self.copy();
-            self.remove();
-            return parcel;
-        }
-        let expiry = record.expiry();
-        self.uncount_record();
-        let slot = self.unlink()?;
-        let record = slot.into_record()?;
-        // SAFETY: the record left the map with its slot, so it is ours; it is boxed.
-        let object = unsafe { Record::unbox(record) };
-        Some(Parcel { value: OwnedValue::Boxed(object), expiry })
-    }
-
     /// Removes the key; whether it was there.
     pub fn remove(&mut self) -> bool {
+        // What became of a small collection does not matter any more.
+        self.lent = None;
         if self.record().is_none() {
             return false;
         }
@@ -252,6 +211,7 @@ impl<'a> Entry<'a> {
 
     /// Sets or clears the time to live of a key that is there.
     pub fn set_expiry(&mut self, expiry: Option<u64>) {
+        self.settle_object();
         let Some(record) = self.record() else { return };
         match (record.expiry(), expiry) {
             (None, None) => (),
@@ -264,34 +224,6 @@ impl<'a> Entry<'a> {
             }
             _ => self.rebuild(expiry),
         }
-    }
-
-    /// The collection, to change it in place; `Err` with its type if the key holds something else, `Ok(None)` if it holds
-    /// nothing. The entry counts afterwards what it grew or shrank.
-    pub fn collection_mut<T: Collection>(&mut self) -> Result<Option<&mut T>, Kind> {
-        match self.kind() {
-            None => Ok(None),
-            Some(kind) if kind == T::KIND => Ok(self.object_mut().and_then(T::of_mut)),
-            Some(kind) => Err(kind),
-        }
-    }
-
-    /// The boxed object, to change it in place. The entry counts afterwards what it grew or shrank.
-    pub fn object_mut(&mut self) -> Option<&mut Object> {
-        let record = self.record()?;
-        let (before, soonest) = match record.value() {
-            Value::Boxed(object) => (object.memory(), object.soonest()),
-            _ => return None,
-        };
-        self.touch(record);
-        // Called twice, the second call's `before` holds what the first changed, so only the first counts.
-        if self.object_bytes == 0 {
-            self.object_bytes = before;
-            self.object_soonest = soonest;
-        }
-        let Place::Occupied(entry) = &self.place else { return None };
-        // SAFETY: this entry holds the exclusive lock, and the borrow of `self` covers that of the object.
-        entry.key().record().and_then(|record| unsafe { record.object_mut() })
     }
 
     /// Replaces the record by one with another presence of an expiry, keeping the value. The key never leaves its place:
@@ -317,6 +249,7 @@ impl<'a> Entry<'a> {
     /// Writes a value: in place where the record allows it, else as a new record in the place of the old.
     #[inline]
     fn put(&mut self, payload: Payload<'_>, ttl: Ttl) {
+        self.settle_object();
         let Some(record) = self.record() else {
             let expiry = match ttl {
                 Ttl::At(due) => Some(due),
@@ -451,21 +384,6 @@ impl<'a> Entry<'a> {
     fn uncount_record(&mut self) {
         self.settle_object();
         self.count_record(-1);
-    }
-
-    /// Counts what an object grew or shrank since it was handed out.
-    fn settle_object(&mut self) {
-        if self.object_bytes == 0 {
-            return;
-        }
-        let before = std::mem::take(&mut self.object_bytes);
-        let Some(Value::Boxed(object)) = self.stored().map(Record::value) else { return };
-        let (after, soonest) = (object.memory(), object.soonest());
-        self.delta.bytes += after as i64 - before as i64;
-        self.delta.partial += i64::from(soonest.is_some()) - i64::from(self.object_soonest.is_some());
-        if soonest != self.object_soonest {
-            self.arm_if(soonest);
-        }
     }
 
     fn note_expired(&mut self) {

@@ -40,7 +40,7 @@ pub use keyspace::{DATABASES_MAX, Keyspace, SLOTS, Shape, Totals};
 pub use object::{Collection, Kind, LongString, Object, malloc_size};
 pub use observe::{Change, Class, Event};
 pub use prefetch::AHEAD;
-pub use record::{EMBEDDED_MAX, Record, Value};
+pub use record::{EMBEDDED_MAX, Lent, Record, Value};
 pub use scan::Cursor;
 pub use view::Store;
 pub use watch::Watch;

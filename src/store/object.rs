@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::value::buffer::Buffer;
+use crate::value::compact::{Compact, Form, Parts};
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::memory::box_size;
@@ -66,6 +68,8 @@ pub trait Collection: Sized + Default {
     fn of(object: &Object) -> Option<&Self>;
     /// The same, to change it.
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    /// The collection of a form, if it is of this type and can be small.
+    fn of_form(form: Form, count: usize, bytes: Buffer) -> Option<Self>;
     /// As an object.
     fn into_object(self) -> Object;
     /// Whether its key goes, because it has no element. A stream stays.
@@ -73,7 +77,7 @@ pub trait Collection: Sized + Default {
 }
 
 macro_rules! collections {
-    ($($type:ident: |$value:ident| $vanishes:expr;)+) => {
+    ($($type:ident: |$value:ident| $vanishes:expr, $of_form:expr;)+) => {
         $(impl Collection for $type {
             const KIND: Kind = Kind::$type;
             #[inline]
@@ -90,6 +94,10 @@ macro_rules! collections {
                     _ => None,
                 }
             }
+            #[inline]
+            fn of_form(form: Form, count: usize, bytes: Buffer) -> Option<Self> {
+                $of_form(form, count, bytes)
+            }
             fn into_object(self) -> Object {
                 Object::$type(self.into())
             }
@@ -103,11 +111,11 @@ macro_rules! collections {
 }
 
 collections! {
-    List: |list| list.is_empty();
-    Set: |set| set.is_empty();
-    SortedSet: |set| set.is_empty();
-    Hash: |hash| hash.is_empty();
-    Stream: |_stream| false;
+    List: |list| list.is_empty(), List::of_parts;
+    Set: |set| set.is_empty(), Set::of_parts;
+    SortedSet: |set| set.is_empty(), SortedSet::of_parts;
+    Hash: |hash| hash.is_empty(), Hash::of_parts;
+    Stream: |_stream| false, |_, _, _| None;
 }
 
 impl Object {
@@ -120,6 +128,27 @@ impl Object {
             Object::SortedSet(_) => Kind::SortedSet,
             Object::Hash(_) => Kind::Hash,
             Object::Stream(_) => Kind::Stream,
+        }
+    }
+
+    /// The parts of a small collection.
+    pub(super) fn parts(&self) -> Option<Parts<'_>> {
+        match self {
+            Object::List(list) => list.parts(),
+            Object::Set(set) => set.parts(),
+            Object::SortedSet(set) => set.parts(),
+            Object::Hash(hash) => hash.parts(),
+            Object::String(_) | Object::Stream(_) => None,
+        }
+    }
+
+    /// The small collection with these parts.
+    pub(super) fn of_parts(form: Form, count: usize, bytes: Buffer) -> Option<Self> {
+        match form {
+            Form::Hash => Hash::of_parts(form, count, bytes).map(Object::Hash),
+            Form::Set | Form::Integers => Set::of_parts(form, count, bytes).map(Object::Set),
+            Form::SortedSet => SortedSet::of_parts(form, count, bytes).map(Object::SortedSet),
+            Form::List => List::of_parts(form, count, bytes).map(Object::List),
         }
     }
 

@@ -6,7 +6,10 @@
 //!
 //! `meta` holds the kind of value (4 bits), flags (4 bits) and two 12-bit lengths, of the key and of an embedded value.
 //! The key length has a word of its own where 12 bits do not hold it. `word` is an integer or the pointer to a boxed
-//! [`Object`]; an embedded string has none. So a string key costs 8 bytes beyond its key and value.
+//! [`Object`]; an embedded string has none. So a string key costs 8 bytes beyond its key and value. A small collection
+//! is embedded, too, see [`compact`].
+
+pub(super) mod compact;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -14,6 +17,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::heap;
 use super::object::{Kind, Object};
+use crate::value::compact::Parts;
+use compact::Compact;
+pub use compact::Lent;
 
 /// The longest string that is kept inside the record, in bytes.
 pub const EMBEDDED_MAX: usize = 2048;
@@ -34,6 +40,8 @@ enum Form {
     Embedded = 0,
     Integer = 1,
     Boxed = 2,
+    /// And all numbers above, which tell the form of the collection.
+    Compact = 3,
 }
 
 /// A value on its way into a record.
@@ -50,6 +58,8 @@ pub enum Payload<'a> {
     Integer(i64),
     /// A value of its own.
     Boxed(Box<Object>),
+    /// A small collection to copy into the record, with room for so many bytes.
+    Compact(Parts<'a>, usize),
 }
 
 /// A value as it stands in a record.
@@ -66,6 +76,27 @@ pub enum Value<'a> {
     Integer(i64),
     /// A value of its own.
     Boxed(&'a Object),
+    /// A small collection inside the record.
+    Compact(Compact<'a>),
+}
+
+impl<'a> Value<'a> {
+    /// The parts of a small collection inside the record.
+    pub(super) fn parts(self) -> Option<Parts<'a>> {
+        match self {
+            Value::Compact(compact) => Some(compact.parts()),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is an object or can be lent as one.
+    pub fn object(self) -> Option<Lent<'a, Object>> {
+        match self {
+            Value::Embedded { .. } | Value::Integer(_) => None,
+            Value::Boxed(object) => Some(Lent::Whole(object)),
+            Value::Compact(compact) => compact.object(),
+        }
+    }
 }
 
 /// A borrowed record. The lock that protects its entry lives at least as long as `'a`.
@@ -85,10 +116,17 @@ impl<'a> Record<'a> {
             }
             Payload::Integer(_) => Form::Integer as u32 | WORD,
             Payload::Boxed(_) => Form::Boxed as u32 | WORD,
+            Payload::Compact(parts, _) => compact::number(parts.form),
         };
         meta |= if expiry.is_some() { EXPIRY } else { 0 };
         meta |= if key.len() > LEN_MAX { LONG_KEY } else { (key.len() as u32) << KEY_SHIFT };
         let key_at = key_offset(meta);
+        if let Payload::Compact(parts, room) = &payload {
+            // What the block has beyond the size asked for is room, too.
+            let before = key_at + key.len();
+            let block = heap::class_size(before + compact::HEAD + (*room).max(parts.bytes.len()));
+            meta |= ((block - before).min(LEN_MAX) as u32) << VALUE_SHIFT;
+        }
         let value_len = (meta >> VALUE_SHIFT) as usize;
         let ptr = heap::alloc(key_at + key.len() + value_len);
         // SAFETY: the block has room for the header, the fields that `meta` names, the key and the value, and nobody
@@ -110,6 +148,11 @@ impl<'a> Record<'a> {
                 Payload::Integer(value) => base.add(word_offset(meta)).cast::<i64>().write(value),
                 Payload::Boxed(object) => {
                     base.add(word_offset(meta)).cast::<*mut Object>().write(Box::into_raw(object))
+                }
+                Payload::Compact(parts, _) => {
+                    let head = base.add(key_at + key.len());
+                    compact::write_head(head, parts.bytes.len(), parts.count);
+                    head.add(compact::HEAD).copy_from_nonoverlapping(parts.bytes.as_ptr(), parts.bytes.len());
                 }
             }
             base.add(key_at).copy_from_nonoverlapping(key.as_ptr(), key.len());
@@ -138,6 +181,7 @@ impl<'a> Record<'a> {
     /// The caller holds the entry exclusively, and of this record only frees the block, by [`Record::free_block`].
     pub(super) unsafe fn rebuild(self, expiry: Option<u64>) -> NonNull<u8> {
         let payload = match self.value() {
+            Value::Compact(compact) => Payload::Compact(compact.parts(), 0),
             Value::Embedded { bytes, raw } => Payload::Embedded { bytes, raw },
             Value::Integer(value) => Payload::Integer(value),
             // SAFETY: the pointer came from Box::into_raw; the caller frees this record without it.
@@ -193,7 +237,8 @@ impl<'a> Record<'a> {
         match self.meta() & KIND_MASK {
             0 => Form::Embedded,
             1 => Form::Integer,
-            _ => Form::Boxed,
+            2 => Form::Boxed,
+            _ => Form::Compact,
         }
     }
 
@@ -237,6 +282,7 @@ impl<'a> Record<'a> {
             Form::Integer => Value::Integer(self.word(word_offset(meta))),
             // SAFETY: the record owns the object, and whoever holds `self` holds the entry's lock.
             Form::Boxed => Value::Boxed(unsafe { &*self.object_ptr() }),
+            Form::Compact => Value::Compact(self.compact()),
         }
     }
 
@@ -245,6 +291,7 @@ impl<'a> Record<'a> {
         match self.value() {
             Value::Embedded { .. } | Value::Integer(_) => Kind::String,
             Value::Boxed(object) => object.kind(),
+            Value::Compact(compact) => compact.kind(),
         }
     }
 
@@ -398,73 +445,4 @@ const fn key_offset(meta: u32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(key: &[u8], expiry: Option<u64>, payload: Payload<'_>, check: impl FnOnce(Record<'_>)) {
-        let ptr = Record::build(key, expiry, payload);
-        // SAFETY: built above, used by this test alone, freed once.
-        unsafe {
-            check(Record::from_raw(ptr));
-            Record::free(ptr);
-        }
-    }
-
-    #[test]
-    fn every_layout_reads_back() {
-        for key_len in [0, 1, 16, LEN_MAX, LEN_MAX + 1, 100_000] {
-            let key = vec![b'k'; key_len];
-            for expiry in [None, Some(u64::MAX)] {
-                for len in [0, 1, 44, EMBEDDED_MAX] {
-                    let bytes = vec![b'v'; len];
-                    with(&key, expiry, Payload::Embedded { bytes: &bytes, raw: len == 1 }, |record| {
-                        assert_eq!(record.key(), key);
-                        assert_eq!(record.expiry(), expiry);
-                        assert!(
-                            matches!(record.value(), Value::Embedded { bytes: b, raw } if b == bytes && raw == (len == 1))
-                        );
-                    });
-                }
-                with(&key, expiry, Payload::Integer(i64::MIN), |record| {
-                    assert_eq!(record.key(), key);
-                    assert!(matches!(record.value(), Value::Integer(i64::MIN)));
-                });
-                let object = Box::new(Object::String(vec![1; 5000].into()));
-                with(&key, expiry, Payload::Boxed(object), |record| {
-                    assert_eq!(record.key(), key);
-                    assert_eq!(record.kind(), Kind::String);
-                    assert!(matches!(record.value(), Value::Boxed(Object::String(s)) if s.len() == 5000));
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn a_small_string_costs_eight_bytes() {
-        with(&[b'k'; 16], None, Payload::Embedded { bytes: &[0; 32], raw: false }, |record| {
-            assert_eq!(record.size(), 56);
-        });
-    }
-
-    #[test]
-    fn overwriting_in_place_keeps_the_key() {
-        with(b"key", None, Payload::Embedded { bytes: b"12345", raw: false }, |record| {
-            // SAFETY: the test is alone with the record and holds no borrow over the call.
-            unsafe {
-                assert!(record.overwrite(&Payload::Embedded { bytes: b"abc", raw: true }));
-                assert!(!record.overwrite(&Payload::Embedded { bytes: &[0; 600], raw: true }));
-                assert!(!record.overwrite(&Payload::Integer(1)));
-            }
-            assert_eq!(record.key(), b"key");
-            assert!(matches!(record.value(), Value::Embedded { bytes: b"abc", raw: true }));
-        });
-    }
-
-    #[test]
-    fn expiry_is_exclusive_of_its_millisecond() {
-        with(b"key", Some(100), Payload::Integer(1), |record| {
-            assert!(!record.is_expired(100));
-            assert!(record.is_expired(101));
-        });
-    }
-}
+mod tests;

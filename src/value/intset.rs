@@ -1,11 +1,12 @@
 //! A sorted array of integers of 2, 4 or 8 bytes each: what a small set of integers is.
 
-use super::memory::{malloc_size, vec_size};
+use super::buffer::Buffer;
+use super::memory::malloc_size;
 
 /// A sorted array of integers, all as wide as the widest that was ever in it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntSet {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     width: u8,
 }
 
@@ -29,17 +30,29 @@ impl Default for IntSet {
 impl IntSet {
     /// An empty set. Allocates nothing.
     pub const fn new() -> Self {
-        IntSet { bytes: Vec::new(), width: 2 }
+        IntSet { bytes: Buffer::new(), width: 2 }
     }
 
     /// Takes what [`Self::as_bytes`] gives, with the width. `None` if the integers are not ascending, or the width is
     /// none. O(n).
     pub fn from_bytes(width: usize, bytes: Vec<u8>) -> Option<Self> {
         let width = u8::try_from(width).ok().filter(|width| [2, 4, 8].contains(width))?;
-        let set = IntSet { bytes, width };
+        let set = IntSet { bytes: bytes.into(), width };
         let sound =
             set.bytes.len().is_multiple_of(set.width()) && set.iter().zip(set.iter().skip(1)).all(|(a, b)| a < b);
         sound.then_some(set)
+    }
+
+    /// Takes integers as [`Self::as_bytes`] gave them, of so many bytes each: 2, 4 or 8. O(1).
+    #[inline]
+    pub(super) fn of_parts(bytes: Buffer, width: usize) -> Self {
+        IntSet { bytes, width: width as u8 }
+    }
+
+    /// Whether the bytes are somebody else's.
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        self.bytes.is_lent()
     }
 
     /// The number of integers. O(1).
@@ -55,7 +68,7 @@ impl IntSet {
 
     /// Bytes allocated. O(1).
     pub fn memory(&self) -> usize {
-        vec_size(&self.bytes)
+        self.bytes.memory()
     }
 
     /// Bytes of one integer: 2, 4 or 8. O(1).
@@ -108,16 +121,16 @@ impl IntSet {
         }
         let (at, width, end) = (index * self.width(), self.width(), self.bytes.len());
         if end + width > self.bytes.capacity() {
-            self.bytes.reserve_exact(malloc_size(end + width) - end);
+            self.bytes.grow_to(malloc_size(end + width));
         }
-        self.bytes.resize(end + width, 0);
+        self.bytes.resize(end + width);
         self.bytes.copy_within(at..end, at + width);
         self.bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
         true
     }
 
     fn widen(&mut self, width: u8) {
-        let mut bytes = Vec::with_capacity(malloc_size((self.len() + 1) * usize::from(width)));
+        let mut bytes = Buffer::with_capacity(malloc_size((self.len() + 1) * usize::from(width)));
         self.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()[..usize::from(width)]));
         (self.bytes, self.width) = (bytes, width);
     }
@@ -126,7 +139,7 @@ impl IntSet {
     pub fn remove(&mut self, value: i64) -> bool {
         let Ok(index) = self.search(value) else { return false };
         let at = index * self.width();
-        self.bytes.drain(at..at + self.width());
+        self.bytes.cut(at..at + self.width());
         let fitting = malloc_size(self.bytes.len());
         if fitting <= self.bytes.capacity() / 2 {
             self.bytes.shrink_to(fitting);

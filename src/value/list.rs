@@ -12,6 +12,7 @@ use chunk::Chunk;
 pub use iter::Iter;
 use large::Large;
 
+use super::buffer::Buffer;
 use super::item::Item;
 use super::packed::Entry;
 use super::sequence::Counted;
@@ -94,6 +95,21 @@ impl List {
         List(Form::Small(Chunk::default()))
     }
 
+    /// A list of so many entries as a chunk holds them. O(1).
+    #[inline]
+    pub(super) fn of_chunk(entries: Buffer, count: usize) -> Self {
+        List(Form::Small(Chunk::of_parts(entries, count)))
+    }
+
+    /// The entries of the only chunk, their number, and whether they are lent, while the list is small. O(1).
+    #[inline]
+    pub(super) fn as_chunk(&self) -> Option<(&[u8], usize, bool)> {
+        match &self.0 {
+            Form::Small(chunk) => Some((chunk.entries(), chunk.count(), chunk.is_lent())),
+            Form::Large(_) => None,
+        }
+    }
+
     /// Entries. O(1).
     pub fn len(&self) -> u64 {
         match &self.0 {
@@ -165,7 +181,7 @@ impl List {
         if let Form::Small(chunk) = &mut self.0
             && limit.exceeded(chunk.size().saturating_add(bytes), chunk.count().saturating_add(entries))
         {
-            self.0 = Form::Large(Box::new(Large::from(std::mem::take(chunk))));
+            self.0 = Form::Large(Box::new(Large::from(chunk.take())));
         }
     }
 

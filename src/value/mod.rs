@@ -4,6 +4,8 @@
 //! the second when it outgrows [`Limits`] (never back), and `encoding()` names the form as Redis would.
 
 mod arena;
+pub mod buffer;
+pub mod compact;
 pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;

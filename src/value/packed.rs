@@ -4,8 +4,9 @@
 //! that spells an integer is kept as one. The entries are encoded as in a Redis listpack (without its header and end
 //! mark), so a dump can copy them; the overhead is 2 bytes for an element under 64 bytes and at most 10.
 
+use super::buffer::Buffer;
 use super::item::distinct;
-use super::memory::{malloc_size, vec_size};
+use super::memory::malloc_size;
 use super::{Full, Item};
 use crate::protocol::number::parse_i64;
 
@@ -18,7 +19,7 @@ const MAX_OVERHEAD: usize = 10;
 /// A packed sequence. Finding a place costs O(n); so does changing it, by one move of the bytes behind.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Packed {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     count: u32,
 }
 
@@ -179,7 +180,7 @@ pub(super) fn decode_back(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
 impl Packed {
     /// An empty sequence. Allocates nothing.
     pub const fn new() -> Self {
-        Packed { bytes: Vec::new(), count: 0 }
+        Packed { bytes: Buffer::new(), count: 0 }
     }
 
     /// Takes entries in their encoded form, as [`Self::as_bytes`] gives them or a listpack holds them. `None` if they
@@ -198,7 +199,7 @@ impl Packed {
             }
             (at, count) = (end, count + 1);
         }
-        let packed = Packed { bytes, count };
+        let packed = Packed { bytes: bytes.into(), count };
         if canonical {
             return Some(packed);
         }
@@ -206,6 +207,18 @@ impl Packed {
         let mut anew = Packed::new();
         packed.iter().try_for_each(|item| anew.push(&item)).ok()?;
         Some(anew)
+    }
+
+    /// Takes so many entries as [`Self::as_bytes`] gave them. O(1).
+    #[inline]
+    pub(super) fn of_parts(bytes: Buffer, count: usize) -> Self {
+        Packed { bytes, count: count as u32 }
+    }
+
+    /// Whether the bytes are somebody else's.
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        self.bytes.is_lent()
     }
 
     /// The encoded entries. O(1).
@@ -226,7 +239,7 @@ impl Packed {
 
     /// Bytes of the allocation. O(1).
     pub fn memory(&self) -> usize {
-        vec_size(&self.bytes)
+        self.bytes.memory()
     }
 
     /// Whether so many texts of together `bytes` bytes can be added. O(1).
@@ -244,7 +257,7 @@ impl Packed {
         if need > self.bytes.capacity() {
             // Exactly what the allocator gives for it: classes grow by a quarter, which is enough to make pushing
             // cheap, and nothing is wasted.
-            self.bytes.reserve_exact(malloc_size(need) - self.bytes.len());
+            self.bytes.grow_to(malloc_size(need));
         }
     }
 
@@ -376,7 +389,7 @@ impl Packed {
             (end, removed) = (next, removed + 1);
         }
         if removed > 0 {
-            self.bytes.drain(at.0..end.min(self.bytes.len()));
+            self.bytes.cut(at.0..end.min(self.bytes.len()));
             self.count = self.count.saturating_sub(removed as u32);
             self.shrink();
         }
@@ -402,10 +415,10 @@ impl Packed {
         if new > old {
             self.reserve(new - old);
             let end = self.bytes.len();
-            self.bytes.resize(end + new - old, 0);
+            self.bytes.resize(end + new - old);
             self.bytes.copy_within(behind..end, at + new);
         } else {
-            self.bytes.drain(at + new..behind);
+            self.bytes.cut(at + new..behind);
         }
         let (element, back) = self.bytes[at..at + new].split_at_mut(len);
         entry.encode(element);

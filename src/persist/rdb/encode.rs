@@ -49,7 +49,7 @@ impl std::fmt::Debug for Encoder {
 /// The version that a value needs.
 pub fn version_of(value: Value<'_>) -> Version {
     match value {
-        Value::Boxed(Object::Hash(hash)) if hash.soonest().is_some() => Version::V12,
+        Value::Boxed(object) if object.soonest().is_some() => Version::V12,
         _ => Version::V10,
     }
 }
@@ -62,8 +62,8 @@ impl Encoder {
 
     /// The type as which [`Self::value`] writes a value. O(1).
     pub fn kind(value: Value<'_>) -> u8 {
-        let Value::Boxed(object) = value else { return kind::STRING };
-        match object {
+        let Some(object) = value.object() else { return kind::STRING };
+        match &*object {
             Object::String(_) => kind::STRING,
             Object::List(_) => kind::QUICKLIST_2,
             Object::Set(set) if set.as_integers().is_some() => kind::SET_INTEGERS,
@@ -82,12 +82,19 @@ impl Encoder {
         match value {
             Value::Embedded { bytes, .. } => self.string(out, bytes),
             Value::Integer(value) => self.integer(out, value),
-            Value::Boxed(Object::String(string)) => self.string(out, string),
-            Value::Boxed(Object::List(list)) => self.list(out, list),
-            Value::Boxed(Object::Set(set)) => self.set(out, set),
-            Value::Boxed(Object::SortedSet(set)) => self.sorted_set(out, set),
-            Value::Boxed(Object::Hash(hash)) => self.hash(out, hash),
-            Value::Boxed(Object::Stream(stream)) => self.stream(out, stream),
+            Value::Boxed(object) => self.object(out, object),
+            Value::Compact(compact) => compact.object().iter().for_each(|object| self.object(out, object)),
+        }
+    }
+
+    fn object(&mut self, out: &mut impl Sink, object: &Object) {
+        match object {
+            Object::String(string) => self.string(out, string),
+            Object::List(list) => self.list(out, list),
+            Object::Set(set) => self.set(out, set),
+            Object::SortedSet(set) => self.sorted_set(out, set),
+            Object::Hash(hash) => self.hash(out, hash),
+            Object::Stream(stream) => self.stream(out, stream),
         }
     }
 

@@ -37,15 +37,18 @@ fn told(value: &OwnedValue) -> String {
         texts.sort_unstable();
         texts.join(",")
     };
-    match value.value() {
-        Value::Embedded { bytes, .. } => format!("s:{}", quoted(bytes)),
-        Value::Integer(value) => format!("s:{value}"),
-        Value::Boxed(Object::String(string)) => format!("s:{}", quoted(string)),
-        Value::Boxed(Object::List(list)) => {
+    let object = match value.value() {
+        Value::Embedded { bytes, .. } => return format!("s:{}", quoted(bytes)),
+        Value::Integer(value) => return format!("s:{value}"),
+        value => value.object().expect("all others are objects"),
+    };
+    match &*object {
+        Object::String(string) => format!("s:{}", quoted(string)),
+        Object::List(list) => {
             format!("l:{}", list.iter().map(|item| quoted(&item)).collect::<Vec<_>>().join(","))
         }
-        Value::Boxed(Object::Set(set)) => format!("t:{}", sorted(set.iter().map(|item| quoted(&item)).collect())),
-        Value::Boxed(Object::SortedSet(set)) => {
+        Object::Set(set) => format!("t:{}", sorted(set.iter().map(|item| quoted(&item)).collect())),
+        Object::SortedSet(set) => {
             let pairs = set.iter(0..set.len()).map(|(member, score)| {
                 let mut text = Vec::new();
                 crate::protocol::double::write_double(&mut text, score.value());
@@ -53,14 +56,14 @@ fn told(value: &OwnedValue) -> String {
             });
             format!("z:{}", pairs.collect::<Vec<_>>().join(","))
         }
-        Value::Boxed(Object::Hash(hash)) => {
+        Object::Hash(hash) => {
             let fields = hash.iter().map(|field| {
                 let time = field.expires_at.map_or(String::new(), |time| format!("@{time}"));
                 format!("{}={}{time}", quoted(&field.name), quoted(&field.value))
             });
             format!("h:{}", sorted(fields.collect()))
         }
-        Value::Boxed(Object::Stream(stream)) => told_stream(stream),
+        Object::Stream(stream) => told_stream(stream),
     }
 }
 

@@ -92,6 +92,12 @@ impl Hash {
         Ok(Some(hash))
     }
 
+    /// A hash of names and values by turns, which are known to be sound. O(1).
+    #[inline]
+    pub(super) fn of_plain(fields: Packed) -> Self {
+        Hash(Form::Plain(Plain::of(fields)))
+    }
+
     /// Changes to a table if so many fields, about to be set, or the longest of their names and values exceed the
     /// limits. O(n) if it changes.
     pub fn prepare(&mut self, fields: usize, longest: usize, limits: Limits) -> Result<(), Full> {

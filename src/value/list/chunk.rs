@@ -1,6 +1,7 @@
 //! Packed entries of a list: those of a listpack, with room kept at both ends.
 
-use crate::value::memory::{malloc_size, vec_size};
+use crate::value::buffer::Buffer;
+use crate::value::memory::malloc_size;
 use crate::value::packed::{Entry, back_len, decode_back, encode_back};
 use crate::value::sequence::Counted;
 
@@ -13,7 +14,7 @@ const FRAME: usize = 7;
 /// before the first entry as well as behind the last.
 #[derive(Clone, Default)]
 pub(super) struct Chunk {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Where the first entry begins. Offsets below are from there.
     start: u32,
     count: u32,
@@ -36,7 +37,7 @@ impl Counted for Chunk {
     }
 
     fn heap(&self) -> usize {
-        vec_size(&self.bytes)
+        self.bytes.memory()
     }
 }
 
@@ -46,6 +47,18 @@ impl Chunk {
         let mut chunk = Chunk::default();
         chunk.insert_at(0, entry);
         chunk
+    }
+
+    /// A chunk of so many entries as [`Self::entries`] gave them.
+    #[inline]
+    pub(super) fn of_parts(bytes: Buffer, count: usize) -> Self {
+        Chunk { bytes, start: 0, count: count as u32 }
+    }
+
+    /// Whether the bytes are somebody else's.
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        self.bytes.is_lent()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -152,12 +165,18 @@ impl Chunk {
 
     /// Moves the entries from an offset on into a chunk of their own; `index` is that of the first of them.
     pub(super) fn split_off(&mut self, offset: usize, index: usize) -> Chunk {
-        let bytes = self.entries()[offset..].to_vec();
+        let bytes = self.entries()[offset..].to_vec().into();
         let right = Chunk { bytes, start: 0, count: self.count - index as u32 };
         self.bytes.truncate(self.start as usize + offset);
         self.count = index as u32;
         self.tighten();
         right
+    }
+
+    /// Leaves an empty chunk, and hands out this one with bytes of its own.
+    pub(super) fn take(&mut self) -> Chunk {
+        let chunk = std::mem::take(self);
+        Chunk { bytes: chunk.bytes.into_owned(), ..chunk }
     }
 
     /// Appends the entries of another chunk.
@@ -177,7 +196,7 @@ impl Chunk {
             return 0;
         }
         let skipped = if from_end { found - removed } else { 0 };
-        let mut kept = Vec::with_capacity(malloc_size(self.entries().len()));
+        let mut kept = Buffer::with_capacity(malloc_size(self.entries().len()));
         let mut seen = 0;
         for (offset, found, bytes) in self.walk() {
             if found == entry {
@@ -218,7 +237,7 @@ impl Chunk {
         } else {
             self.reserve(bytes);
             let (at, end) = (self.start as usize + offset, self.bytes.len());
-            self.bytes.resize(end + bytes, 0);
+            self.bytes.resize(end + bytes);
             self.bytes.copy_within(at..end, at + bytes);
         }
     }
@@ -246,7 +265,7 @@ impl Chunk {
             self.bytes.copy_within(start.., 0);
             self.bytes.truncate(live);
         } else {
-            let mut grown = Vec::with_capacity(malloc_size(live + bytes.max(live / 8)));
+            let mut grown = Buffer::with_capacity(malloc_size(live + bytes.max(live / 8)));
             grown.extend_from_slice(self.entries());
             self.bytes = grown;
         }
@@ -257,16 +276,15 @@ impl Chunk {
     fn reserve_front(&mut self, bytes: usize) {
         let (live, capacity) = (self.entries().len(), self.bytes.capacity());
         let room = capacity - live;
-        // An offset has 32 bits; a chunk this large holds a single entry, which moves to a chunk of its own size.
-        if capacity <= u32::MAX as usize && room >= bytes && room >= live / 8 {
+        if room >= bytes && room >= live / 8 {
             let start = self.start as usize;
-            self.bytes.resize(capacity, 0);
+            self.bytes.resize(capacity);
             self.bytes.copy_within(start..start + live, room);
             self.start = room as u32;
         } else {
             let capacity = malloc_size(live + bytes.max(live / 8));
-            let mut grown = Vec::with_capacity(capacity);
-            grown.resize(capacity - live, 0);
+            let mut grown = Buffer::with_capacity(capacity);
+            grown.resize(capacity - live);
             grown.extend_from_slice(self.entries());
             self.start = (capacity - live) as u32;
             self.bytes = grown;
@@ -279,7 +297,7 @@ impl Chunk {
         if self.count == 0 {
             *self = Chunk::default();
         } else if capacity > 128 && live < capacity / 4 {
-            let mut tight = Vec::with_capacity(malloc_size(live + live / 8));
+            let mut tight = Buffer::with_capacity(malloc_size(live + live / 8));
             tight.extend_from_slice(self.entries());
             self.bytes = tight;
             self.start = 0;

@@ -39,7 +39,7 @@ impl Default for Set {
 }
 
 /// The most members of a set of integers, whatever the limits are.
-const MOST_INTEGERS: usize = 1 << 30;
+const MOST_INTEGERS: usize = 1 << 27;
 
 impl Set {
     /// An empty set, of integers until another member comes. Allocates nothing.
@@ -74,6 +74,18 @@ impl Set {
         let mut set = Set(Form::Small(members));
         set.prepare(set.len(), limits)?;
         Ok(Some(set))
+    }
+
+    /// A set of these members, which are known to be different. O(1).
+    #[inline]
+    pub(super) fn of_small(members: Packed) -> Self {
+        Set(Form::Small(members))
+    }
+
+    /// A set of these integers, whatever the limits are. O(1).
+    #[inline]
+    pub(super) fn of_array(integers: IntSet) -> Self {
+        Set(Form::Integers(integers))
     }
 
     /// Changes to a table if so many members, about to be added, would exceed the limits. O(n) if it changes.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::item::distinct;
 use super::memory::box_size;
+use super::packed::Packed;
 use super::scores::{LexRange, Score, ScoreRange};
 use super::{Full, Item, Limits};
 use large::Large;
@@ -76,6 +77,21 @@ impl SortedSet {
             set.insert(&member, score, limits)?;
         }
         Ok(Some(set))
+    }
+
+    /// A set of members and scores by turns, which are known to be in order. O(1).
+    #[inline]
+    pub(super) fn of_small(members: Packed) -> Self {
+        SortedSet(Form::Small(Small(members)))
+    }
+
+    /// The packed members and scores by turns, while the set is in that form. O(1).
+    #[inline]
+    pub(super) fn as_packed(&self) -> Option<&Packed> {
+        match &self.0 {
+            Form::Small(small) => Some(&small.0),
+            Form::Large(_) => None,
+        }
     }
 
     /// Whether the set is packed. O(1).

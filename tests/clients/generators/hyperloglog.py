@@ -20,6 +20,11 @@ def commands(rng):
     def forged():
         """A header, valid or not, and runs that seldom add up to all registers."""
         runs = bytes(rng.randrange(256) for _ in range(rng.randrange(12))) + pick([b"", b"\x7f\xff", b"\x7f\xf0"])
+        at = 0
+        while at < len(runs):
+            at += 2 if 0x40 <= runs[at] < 0x80 else 1
+        # Redis reads the second byte of a run that the string's end cuts off from behind that end.
+        runs += b"\0" * (at - len(runs))
         cached = pick([0, 5, 1 << 63]).to_bytes(8, "little")
         return ["SET", "forged", b"HYLL" + bytes([pick([0, 1, 1, 1, 2])]) + b"\0\0\0" + cached + runs]
 

@@ -11,7 +11,18 @@ LONG, BETWEEN = 30_000_000, 3_000_000
 
 def is_alike(words, theirs, ours):
     """Whether two replies differ only in what servers need not agree on."""
-    return str(words[0]).upper() in NAMES and comparable(words, theirs) == comparable(words, ours)
+    if str(words[0]).upper() not in NAMES:
+        return False
+    # Where exact trimming by MINID passes entries that were deleted before, Redis keeps the node of dead entries. Roster does not.
+    spare = (b"radix-tree-keys",) if nodes(ours) < nodes(theirs) else ()
+    return without(comparable(words, theirs), spare) == without(comparable(words, ours), spare)
+
+
+def nodes(reply) -> int:
+    """How many nodes XINFO STREAM tells; 0 for other replies."""
+    words = reply["map"] if isinstance(reply, dict) else reply
+    named = isinstance(words, list) and b"radix-tree-keys" in words
+    return int(words[words.index(b"radix-tree-keys") + 1][1:]) if named else 0
 
 
 def commands(rng):
