@@ -109,17 +109,24 @@ def drained(report):
     client = connect()
     value = b"x" * 100_000
     assert client("SET", "large", value) == b"+OK"
+    # The clients' time to read everything is that of a machine of its own.
+    assert client("CONFIG", "SET", "shutdown-timeout", 10 * PACE) == b"+OK"
     before = len(messages("--unit", "roster.service"))
     # More than all buffers on the way hold, so that most of it is still in the server when the signal comes.
-    replies = 400
+    replies = 300
     client.socket.sendall(b"GET large\r\n" * replies)
     time.sleep(0.3 * PACE)
     start = time.monotonic()
     stop = subprocess.Popen(["systemctl", "stop", "roster.service"])
     wait("the end to begin", lambda: show("roster.service", "ActiveState") == "deactivating")
     time.sleep(0.3 * PACE)
-    whole = sum(client.read() == value for _ in range(replies))
-    report.equal("replies of the 400 that were on their way, whole", whole, replies)
+    whole = 0
+    try:
+        while client.read() == value:
+            whole += 1
+    except (AssertionError, OSError) as error:
+        report.fact("after the last reply", error)
+    report.equal(f"replies of the {replies} that were on their way, whole", whole, replies)
     report.equal("after them the connection ends", client.file.read(), b"")
     report.equal("the stop", stop.wait(60 * PACE), 0)
     report.fact("it took", f"{time.monotonic() - start:.2f} s")
