@@ -112,6 +112,11 @@ in
         // lib.optionalAttrs (cfg.environmentFile != null) { EnvironmentFile = cfg.environmentFile; };
     };
     systemd.sockets = lib.mkIf cfg.socketActivation { roster.wantedBy = [ "sockets.target" ]; };
-    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ (cfg.settings.port or 6379) ];
+    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall (
+      lib.filter (port: port != 0) [
+        (cfg.settings.port or 6379)
+        (cfg.settings.tls-port or 0)
+      ]
+    );
   };
 }

@@ -12,3 +12,4 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod value;
+pub mod web;

@@ -8,6 +8,8 @@ mod support;
 mod atomic;
 #[path = "server/connections.rs"]
 mod connections;
+#[path = "server/http.rs"]
+mod http;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/manager.rs"]
@@ -16,6 +18,10 @@ mod manager;
 mod operators;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/tls.rs"]
+mod tls;
+#[path = "server/tls_files.rs"]
+mod tls_files;
 #[path = "server/tracking.rs"]
 mod tracking;
 #[path = "server/users.rs"]

@@ -8,7 +8,7 @@ use super::row::Flags;
 use super::table::Handle;
 use crate::config::SETTINGS;
 use crate::protocol::Args;
-use crate::session::{Client, Transport};
+use crate::session::{Client, Mode, Transport};
 use crate::telemetry::slowlog::{Slow, shorten};
 
 /// Notes a command that was begun at `mark` and came to `result`.
@@ -33,11 +33,40 @@ pub(super) fn settle(
     if worker.settings.latency_tracking {
         calls.track(handle.index(), nanos);
     }
-    if worker.stopwatch.is_slow(nanos) {
+    // One that waits is noted when it was served.
+    if worker.stopwatch.is_slow(nanos) && !matches!(result, Err(Error::Waits)) {
         note_slow(worker, client, handle, args, nanos);
     }
+    let flags = handle.command().flags;
+    // What administrators call is not shown, because its arguments may be secret.
+    if worker.node.monitors.any() && !flags.contains(Flags::ADMIN) && !flags.contains(Flags::SKIP_MONITOR) {
+        tell_monitors(worker, client, handle, args);
+    }
+}
+
+/// Shows those that watch a script that is about to run: they are to see it before what it calls.
+#[inline]
+pub(super) fn announce(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) {
     if worker.node.monitors.any() {
         tell_monitors(worker, client, handle, args);
+    }
+}
+
+/// Notes a command that waited, and what serving it cost.
+pub(super) fn settle_late(
+    worker: &Worker,
+    client: &Client,
+    handle: Handle,
+    args: Args<'_>,
+    mark: u64,
+    result: &Result<(), Error>,
+) {
+    let nanos = worker.stopwatch.lap(mark);
+    if result.is_err() {
+        worker.node.stats.calls(worker.number()).failed(handle.index());
+    }
+    if worker.stopwatch.is_slow(nanos) {
+        note_slow(worker, client, handle, args, nanos);
     }
 }
 
@@ -62,18 +91,15 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Sends a command to the clients that watch, unless it is one for administrators, whose arguments may be secret.
+/// Sends a command to the clients that watch.
 #[cold]
 fn tell_monitors(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) {
-    let flags = handle.command().flags;
-    if flags.contains(Flags::ADMIN) || flags.contains(Flags::SKIP_MONITOR) {
-        return;
-    }
     let (now, address) = (now(), &client.info.address);
     let (seconds, micros) = (now.as_secs(), now.subsec_micros());
     let unix = if client.info.transport == Transport::Unix { "unix:" } else { "" };
     // The socket's path is shown without the 0 that stands for a port.
     let address = if unix.is_empty() { address } else { address.trim_end_matches(":0") };
+    let (unix, address) = if client.mode == Mode::Script { ("", "lua") } else { (unix, address) };
     let mut line = format!("+{seconds}.{micros:06} [{} {unix}{address}]", client.database).into_bytes();
     for arg in shown(handle, args) {
         line.push(b' ');

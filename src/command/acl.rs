@@ -65,8 +65,7 @@ const fn sub(name: &'static str, arity: i32, run: super::Run) -> Command {
 
 /// What Redis says to a subcommand with more words than it takes.
 fn too_many(args: Args<'_>) -> Error {
-    let name = String::from_utf8_lossy(args.get(1)).into_owned();
-    Error::new(format!("unknown subcommand or wrong number of arguments for '{name}'. Try ACL HELP."))
+    Error::subcommand("ACL", args.get(1))
 }
 
 /// The part of a client's word that an error repeats.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account;
 use super::context::{Context, Node, Worker};
 use super::dispatch::{self, perform};
 use super::error::Error;
@@ -171,8 +172,16 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
     let mut out = Vec::new();
     let args = wait.args.args();
-    let result = dispatch::find(args)
-        .and_then(|handle| dispatch::patiently(|| perform(worker, &mut client, handle, args, &mut out)));
+    worker.stopwatch.start();
+    let mark = worker.stopwatch.mark();
+    let found = dispatch::find(args);
+    let result =
+        found.clone().and_then(|handle| dispatch::patiently(|| perform(worker, &mut client, handle, args, &mut out)));
+    if let Ok(handle) = found
+        && !matches!(result, Err(Error::Waits | Error::Busy))
+    {
+        account::settle_late(worker, &client, handle, args, mark, &result);
+    }
     match result {
         Ok(()) => (),
         Err(Error::Waits) => {

@@ -1,10 +1,11 @@
 //! The sections of `INFO` about what commands cost.
 
 use super::sections::Page;
-use super::{Context, Error, every};
+use super::survey::Survey;
+use super::{Error, every};
 
 /// `cmdstat_get`: calls and times of each command that was called.
-pub(super) fn commands(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+pub(super) fn commands(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     for handle in every() {
         let totals = cx.node.stats.calls_of(handle.index());
         if totals.calls + totals.rejected == 0 {
@@ -25,7 +26,7 @@ pub(super) fn commands(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// `latency_percentiles_usec_get`: the percentiles of `latency-tracking-info-percentiles`.
-pub(super) fn latencies(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+pub(super) fn latencies(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     if !cx.settings().latency_tracking {
         return Ok(());
     }

@@ -60,6 +60,7 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     cx.node.config.set(&pairs, caller(cx)).map_err(|error| Error::coded(error.to_string()))?;
     // The password of the default user follows `requirepass`.
     cx.node.acl.adopt_password(|| cx.node.config.current().requirepass.clone());
+    cx.node.tracking.limit(cx.node.config.current().tracking_table_max_keys, super::tracking::post(cx.worker));
     cx.reply.ok();
     Ok(())
 }
@@ -68,6 +69,7 @@ fn resetstat(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.node.stats.reset();
     cx.node.keyspace.reset_stats();
     cx.node.budget.reset();
+    crate::store::reclaim::reset();
     cx.reply.ok();
     Ok(())
 }

@@ -38,6 +38,8 @@ pub struct Node {
     pub monitors: Monitors,
     /// The pause of clients.
     pub pause: Pause,
+    /// Whether the workers do nothing in the background, for tests.
+    pub rests: AtomicBool,
     /// The scripts.
     pub scripts: Shared,
     /// The counters.
@@ -69,6 +71,8 @@ pub struct Facts {
     pub driver: &'static str,
     /// The TCP port in use.
     pub port: u16,
+    /// The port of TLS, if there is one.
+    pub tls_port: u16,
     /// The configuration file, or nothing.
     pub config_file: String,
     /// The program.
@@ -147,6 +151,7 @@ impl Node {
             waiters: Waiters::default(),
             monitors: Monitors::default(),
             pause: Pause::default(),
+            rests: AtomicBool::new(false),
             stats: Stats::new(workers, super::table::every().count()),
             scripts: Shared::new(workers),
             budget: super::limit::Budget::default(),

@@ -32,6 +32,8 @@ const HELP: &[&str] = &[
     "    Write this into the log.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
+    "PAUSE-CRON <0|1>",
+    "    Stop all work in the background (1), or go on with it (0).",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create keys <prefix>:0, <prefix>:1 and so on with strings.",
     "PROTOCOL <type>",
@@ -40,6 +42,8 @@ const HELP: &[&str] = &[
     "    Do nothing: lists keep long elements no other way than short ones.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Remove keys past their time in the background (1), or only when a command meets them (0).",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Have scripts call all commands (1), or not those that they are not to call (0).",
     "SLEEP <seconds>",
     "    Stop the worker that serves this connection, with all its other clients, for a time.",
     "STRINGMATCH-LEN <length> <pattern>",
@@ -69,6 +73,10 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"error", 3) => return Err(Error::Quoting(args.get(2).into())),
         (b"log", 3) => tracing::warn!("DEBUG LOG: {}", args.get(2).escape_ascii()),
         (b"object", 3..) => return debug_data::object(cx, args.get(2)),
+        (b"pause-cron", 3) => {
+            let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
+            cx.node.rests.store(on, Relaxed);
+        }
         (b"populate", 3..=5) => return debug_data::populate(cx, args.skip(2)),
         (b"protocol", 3) => return debug_protocol::reply(cx, args.get(2)),
         (b"quicklist-packed-threshold", 3) => check_threshold(args.get(2))?,
@@ -76,14 +84,13 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
             cx.node.keyspace.active_expire.store(on, Relaxed);
         }
+        (b"set-disable-deny-scripts", 3) => {
+            let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
+            cx.node.scripts.allows_all.store(on, Relaxed);
+        }
         (b"sleep", 3) => sleep(args.get(2))?,
         (b"stringmatch-len", 4) => return match_pattern(cx, args),
-        _ => {
-            let shown = String::from_utf8_lossy(&args.get(1)[..args.size(1).min(128)]).into_owned();
-            return Err(Error::new(format!(
-                "unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
-            )));
-        }
+        _ => return Err(Error::subcommand("DEBUG", args.get(1))),
     }
     cx.reply.ok();
     Ok(())

@@ -9,6 +9,7 @@ use super::guard;
 use super::keyspec::{Access, Begin, Find};
 use super::record;
 use super::row::{Command, Flags};
+use super::script_run::effect;
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
 use crate::session::{Client, ReplyMode, Transaction};
@@ -34,19 +35,21 @@ pub enum Outcome {
 /// Runs one request of `client` and appends its reply to `out`. `args` holds at least the command's name.
 #[inline]
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
-    let start = out.len();
     let result = find(args).and_then(|handle| admit(worker, client, handle, args));
+    if worker.local.has_changes() {
+        tell_evicted(worker, client, out);
+    }
+    let start = out.len();
     if worker.node.pause.may_be_on()
         && let Ok(handle) = result
-        && super::pause::holds_back(worker, client, handle)
+        && super::pause::holds_back(worker, client, handle, args)
     {
         return Outcome::Paused;
     }
     let result = match (&mut client.transaction, result) {
         (None, Ok(handle)) => run(worker, client, handle, args, out),
         (Some(transaction), Ok(handle)) if !handle.command().immediate => {
-            transaction.grows |= handle.command().flags.contains(Flags::DENYOOM);
-            let queued = enqueue(worker, transaction, args, Reply::new(out, client.version));
+            let queued = enqueue(worker, transaction, handle, args, Reply::new(out, client.version));
             client.tell_transaction();
             queued
         }
@@ -67,6 +70,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         super::tracking::end_caching(client, args);
     }
     let mut outcome = Outcome::Done;
+    let failed = result.is_err();
     if let Err(error) = result {
         out.truncate(start);
         match error {
@@ -83,9 +87,26 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     }
     telemetry::add(&worker.counters().commands, 1);
     if outcome != Outcome::Waits {
-        mute(client, out, start);
+        let pushed = !failed && client.reply_mode != ReplyMode::On && replies_by_push(args);
+        mute(client, out, if pushed { out.len() } else { start });
     }
     outcome
+}
+
+/// Whether a request was answered by messages, as subscriptions are. Clients get those also where they want no replies.
+#[cold]
+fn replies_by_push(args: Args<'_>) -> bool {
+    find(args).is_ok_and(|handle| listens(handle.command()))
+}
+
+/// Tells of the keys that were evicted to make room for a command. What the command replies may be newer than their values,
+/// so its client hears of them before.
+#[cold]
+fn tell_evicted(worker: &Worker, client: &Client, out: &mut Vec<u8>) {
+    super::react::react(worker);
+    if client.tracked.is_some() {
+        client.info.mailbox.collect(out, usize::MAX);
+    }
 }
 
 /// Appends the reply that an error is, and counts it.
@@ -103,7 +124,14 @@ pub(super) fn report(worker: &Worker, version: Version, error: &Error, out: &mut
 }
 
 #[cold]
-fn enqueue(worker: &Worker, transaction: &mut Transaction, args: Args<'_>, mut reply: Reply<'_>) -> Result<(), Error> {
+fn enqueue(
+    worker: &Worker,
+    transaction: &mut Transaction,
+    handle: Handle,
+    args: Args<'_>,
+    mut reply: Reply<'_>,
+) -> Result<(), Error> {
+    transaction.grows |= effect(worker, handle, args).grows;
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");
@@ -213,11 +241,15 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
+    // As in Redis, nothing but what may end it is done while a slow script has the whole keyspace.
+    if worker.node.scripts.watches.holds_everything() && !command.flags.contains(Flags::ALLOW_BUSY) {
+        super::script::refuse_busy(worker, client, command)?;
+    }
     if let Some(refusal) = record::refusal(worker, command) {
         return Err(refusal);
     }
     if worker.settings.maxmemory != 0 {
-        check_memory(worker, client, command)?;
+        check_memory(worker, client, handle, args)?;
     }
     if client.transaction.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(Error::NOT_IN_MULTI);
@@ -241,17 +273,23 @@ fn touches_keys(command: &Command) -> bool {
     flags.iter().any(|flag| command.flags.contains(*flag))
 }
 
-/// Makes room for a command that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
-fn check_memory(worker: &Worker, client: &Client, command: &Command) -> Result<(), Error> {
-    let queues = client.transaction.is_some() && !command.immediate;
-    if queues || command.flags.contains(Flags::DENYOOM) { super::limit::make_room(worker) } else { Ok(()) }
+/// Makes room, which every command does as in Redis, so that what one has used is given back by the next. Refused for want of
+/// it are those that may grow the keyspace, or the queue of a transaction. `EXEC` asks for itself.
+fn check_memory(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> Result<(), Error> {
+    let Err(error) = super::limit::make_room(worker) else { return Ok(()) };
+    let queues = client.transaction.is_some() && !handle.command().immediate;
+    if queues || effect(worker, handle, args).grows { Err(error) } else { Ok(()) }
 }
 
 /// Whether a client that speaks RESP2 may run a command while it listens: it could not tell replies from messages.
 #[cold]
 fn suits_subscriber(command: &Command) -> bool {
-    let listens = command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT);
-    listens || matches!(command.name, "ping" | "quit" | "reset")
+    listens(command) || matches!(command.name, "ping" | "quit" | "reset")
+}
+
+/// Whether a command begins or ends subscriptions.
+fn listens(command: &Command) -> bool {
+    command.flags.contains(Flags::PUBSUB) && command.flags.contains(Flags::NOSCRIPT)
 }
 
 #[cold]

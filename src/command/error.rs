@@ -28,9 +28,6 @@ macro_rules! texts {
 texts! {
     /// A command that needs memory beyond `maxmemory`.
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
-    /// The same, of a whole transaction.
-    EXEC_OUT_OF_MEMORY =
-        "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
     /// Options that do not fit.
     SYNTAX = "ERR syntax error";
     /// A value of another type.
@@ -194,9 +191,26 @@ impl Error {
         Error::Reply(text.into())
     }
 
+    /// The same as the reason why a transaction was discarded.
+    pub fn aborting(self) -> Error {
+        match self {
+            Error::Reply(text) => Error::Reply(format!("EXECABORT Transaction discarded because of: {text}").into()),
+            Error::Quoting(text) => {
+                Error::Quoting([b"EXECABORT Transaction discarded because of: ", &*text].concat().into())
+            }
+            error => error,
+        }
+    }
+
     /// `wrong number of arguments` for a command by its full name (`get`, `client|kill`).
     pub fn arity(full_name: &str) -> Error {
         Error::new(format!("wrong number of arguments for '{full_name}' command"))
+    }
+
+    /// A subcommand of `container` that there is not, or not with so many arguments.
+    pub fn subcommand(container: &str, word: &[u8]) -> Error {
+        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]);
+        Error::new(format!("unknown subcommand or wrong number of arguments for '{shown}'. Try {container} HELP."))
     }
 
     /// A number that does not lie between `least` and `most`.

@@ -134,6 +134,9 @@ fn delete(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn flush(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.len() > 3 {
+        return Err(Error::subcommand("FUNCTION", args.get(1)));
+    }
     check_flush(args, "FUNCTION")?;
     cx.node.scripts.libraries.flush();
     cx.store.count_changes(1);

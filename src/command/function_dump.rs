@@ -19,7 +19,7 @@ pub(super) fn dump(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 /// `FUNCTION RESTORE payload [FLUSH | APPEND | REPLACE]`.
 pub(super) fn restore(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.len() > 4 {
-        return Err(cx.arity_error());
+        return Err(Error::subcommand("FUNCTION", args.get(1)));
     }
     let policy = match args.nth(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
         None | Some(b"append") => RestorePolicy::Append,

@@ -197,6 +197,8 @@ fn note(worker: &Worker, client: &Client, reason: Reason, object: &[u8], user: &
     let origin = match client.mode {
         Mode::Transaction => Origin::Multi,
         Mode::Script => Origin::Script,
+        // A command that is refused while it is queued belongs to the transaction.
+        Mode::Direct | Mode::Serving if client.transaction.is_some() => Origin::Multi,
         Mode::Direct | Mode::Serving => Origin::Toplevel,
     };
     let event = Event { reason, origin, object, user, client: line.trim_end(), now_ms: worker.now_ms };

@@ -1,6 +1,7 @@
 //! `INFO`: which sections are asked for.
 
 use super::sections::{Page, SECTIONS, Section};
+use super::survey::Survey;
 use super::{Categories, Command, Context, Error, Flags, Group};
 use crate::protocol::Args;
 
@@ -17,7 +18,7 @@ fn info(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut page = Page::default();
     for section in SECTIONS.iter().filter(|section| is_asked_for(section, names)) {
         page.open(section.title);
-        (section.write)(cx, &mut page)?;
+        (section.write)(&Survey::of(cx), &mut page)?;
     }
     cx.reply.verbatim(b"txt", page.text().as_bytes());
     Ok(())

@@ -66,6 +66,11 @@ fn used(worker: &Worker) -> u64 {
     (node.keyspace.bytes_near(worker.number()) + node.budget.others.load(Relaxed)).max(0) as u64
 }
 
+/// Whether memory is beyond its limit.
+pub(super) fn is_over(worker: &Worker) -> bool {
+    worker.settings.maxmemory != 0 && used(worker) > worker.settings.maxmemory
+}
+
 /// Evicts keys until memory is within its limit. [`Error::OUT_OF_MEMORY`] if there is nothing that may go; where it takes
 /// longer than a command may wait, that is left to the next commands and rounds.
 #[inline]
@@ -120,6 +125,12 @@ fn policy(settings: &Settings) -> Option<Policy> {
         samples: settings.maxmemory_samples as usize,
         lazily: settings.lazyfree_lazy_eviction,
     })
+}
+
+/// Whether a policy goes by the access clock of each key.
+pub(super) fn keeps_clocks(policy: MaxmemoryPolicy) -> bool {
+    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
+    matches!(policy, AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru)
 }
 
 /// What accesses leave in records under these settings.
@@ -367,14 +378,16 @@ mod tests {
     #[test]
     fn eviction_is_told_and_counted() {
         let mut rig = Rig::new();
-        rig.run("SET old value");
+        // It leaves room enough for what comes, so that the next command evicts nothing more.
+        rig.args(&[b"SET", b"old", &[b'x'; 200]]);
         rig.pass(60_000);
         rig.run("SET new value");
         let limit = bytes(&rig) - 1;
-        configure(&mut rig, &format!("maxmemory {limit} maxmemory-policy allkeys-lru notify-keyspace-events Ke"));
+        configure(&mut rig, "maxmemory-policy allkeys-lru notify-keyspace-events Ke");
         rig.check(&[("SUBSCRIBE __keyspace@0__:old", "*3|$9|subscribe|$18|__keyspace@0__:old|:1")]);
         let listener = rig.connect();
         let listener = std::mem::replace(&mut rig.client, listener);
+        configure(&mut rig, &format!("maxmemory {limit}"));
         rig.check(&[("SET x 1", "+OK"), ("EXISTS old new x", ":2")]);
         let mut letters = Vec::new();
         listener.info.mailbox.collect(&mut letters, usize::MAX);

@@ -107,10 +107,11 @@ mod string_batch;
 mod string_options;
 mod string_range;
 mod string_value;
+mod survey;
 mod syntax;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tracking;
 mod transaction;
 mod wait;
@@ -127,4 +128,5 @@ pub use react::react;
 pub use record::Replay;
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{bounds_of_loading, keep_saving};
+pub use survey::report;
 pub use table::{Handle, Row, all, every};

@@ -1,11 +1,13 @@
 //! `OBJECT`: how a key is kept.
 
-use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help};
+use super::{Access, Command, Context, Error, Flags, Group, KeySpec, help, limit};
 use crate::protocol::Args;
 use crate::store::{Record, Value};
 
 const KEY: &[KeySpec] = &[KeySpec::at(2, Access::RO)];
 const TIPS: &[&str] = &["nondeterministic_output"];
+/// Integers that Redis makes no object of: it reports the most references for them. Here they take none at all.
+const SHARED: std::ops::Range<i64> = 0..10_000;
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] =
@@ -77,9 +79,12 @@ fn idletime(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn refcount(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    inspect(cx, args, |cx, _| {
-        // Values are never shared between keys.
-        cx.reply.integer(1);
+    inspect(cx, args, |cx, record| {
+        // With the access clocks of eviction, Redis shares nothing either.
+        let policy = cx.settings().maxmemory_policy;
+        let has_clocks = cx.settings().maxmemory > 0 && limit::keeps_clocks(policy);
+        let is_shared = !has_clocks && matches!(record.value(), Value::Integer(value) if SHARED.contains(&value));
+        cx.reply.integer(if is_shared { i32::MAX.into() } else { 1 });
         Ok(())
     })
 }
@@ -105,6 +110,10 @@ mod tests {
         rig.check(&[
             ("SET k v", "+OK"),
             ("OBJECT REFCOUNT k", ":1"),
+            ("SET n 9999", "+OK"),
+            ("OBJECT REFCOUNT n", ":2147483647"),
+            ("INCR n", ":10000"),
+            ("OBJECT REFCOUNT n", ":1"),
             ("OBJECT IDLETIME k", ":0"),
             ("OBJECT IDLETIME nokey", "$-1"),
             ("OBJECT FREQ nokey", "$-1"),

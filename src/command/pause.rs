@@ -2,8 +2,9 @@
 
 use super::block::{deadline_after_ms, unblock as end_of, unblocked};
 use super::context::Worker;
+use super::script_run::effect;
 use super::table::Handle;
-use super::{Context, Error, Flags};
+use super::{Context, Error};
 use crate::protocol::{Args, number};
 use crate::session::{Client, Held};
 
@@ -18,6 +19,7 @@ pub(super) fn pause(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     };
     if let Some(until_ms) = deadline_after_ms(args.get(2), cx.now_ms())? {
         cx.node.pause.begin(held, until_ms, cx.now_ms());
+        cx.node.keyspace.keep_expired_until(until_ms);
     }
     cx.reply.ok();
     Ok(())
@@ -26,6 +28,7 @@ pub(super) fn pause(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 /// `CLIENT UNPAUSE`.
 pub(super) fn unpause(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.node.pause.end();
+    cx.node.keyspace.keep_expired_until(0);
     cx.node.registry.list().iter().for_each(|client| client.mailbox.ring());
     cx.reply.ok();
     Ok(())
@@ -33,8 +36,7 @@ pub(super) fn unpause(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 
 /// Whether the pause holds a command of this client back, one that passed all checks.
 #[cold]
-pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle) -> bool {
-    let changes = |flags: Flags| flags.contains(Flags::WRITE) || flags.contains(Flags::MAY_REPLICATE);
+pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
     match worker.node.pause.at(worker.now_ms) {
         // Clients that watch all others count as replicas, which are never held back.
         None => false,
@@ -43,8 +45,8 @@ pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle) -> bo
         Some((Held::Writes, _)) => {
             let queue = client.transaction.as_ref().filter(|_| handle.command().name == "exec");
             let queued = queue.map_or(&[][..], |transaction| &transaction.queue);
-            let of_frame = |args: Args<'_>| super::find(args).is_ok_and(|handle| changes(handle.command().flags));
-            changes(handle.command().flags) || queued.iter().any(|frame| of_frame(frame.args()))
+            let of_frame = |args: Args<'_>| super::find(args).is_ok_and(|handle| effect(worker, handle, args).writes);
+            effect(worker, handle, args).writes || queued.iter().any(|frame| of_frame(frame.args()))
         }
     }
 }
@@ -64,6 +66,9 @@ pub(super) fn unblock(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error>
         let reply = if as_error { unblocked(waiter.wait.version) } else { waiter.wait.on_timeout.clone() };
         end_of(cx.node, &waiter, reply)
     });
+    if ended && as_error {
+        cx.node.stats.count_error(cx.worker.number(), "UNBLOCKED");
+    }
     cx.reply.integer(ended.into());
     Ok(())
 }

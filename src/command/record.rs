@@ -75,8 +75,7 @@ fn misconf(reason: &str) -> String {
 pub(super) fn refusal_of_all<'a>(worker: &Worker, mut queue: impl Iterator<Item = Args<'a>>) -> Option<Error> {
     let reason = worker.node.keyspace.journal.refusal()?;
     let writes = |args| dispatch::find(args).is_ok_and(|handle| handle.command().flags.contains(Flags::WRITE));
-    let text = format!("EXECABORT Transaction discarded because of: {}", misconf(&reason));
-    queue.any(writes).then(|| Error::Quoting(text.into_bytes().into()))
+    queue.any(writes).then(|| Error::coded(misconf(&reason)).aborting())
 }
 
 /// Runs what was recorded again, before clients are served.

@@ -1,6 +1,6 @@
 //! Snapshots: on demand, by the rules of `save`, and at the end.
 
-use super::context::{Context, Worker};
+use super::context::{Context, Node, Worker};
 use super::{Command, Error, Flags, Group, identity, unix_ms};
 use crate::config::Settings;
 use crate::persist::save::Plan;
@@ -70,15 +70,15 @@ fn bgsave(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn lastsave(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    let seconds = last_save(cx);
+    let seconds = last_save(cx.node, cx.now_ms());
     cx.reply.integer(seconds as i64);
     Ok(())
 }
 
 /// When the last snapshot was saved, in seconds of Unix time. As in Redis, until one was: when the server started.
-pub(super) fn last_save(cx: &Context<'_>) -> u64 {
-    match cx.node.saves.report().last_save {
-        0 => (cx.now_ms() / 1000).saturating_sub(cx.node.started.elapsed().as_secs()),
+pub(super) fn last_save(node: &Node, now_ms: u64) -> u64 {
+    match node.saves.report().last_save {
+        0 => (now_ms / 1000).saturating_sub(node.started.elapsed().as_secs()),
         seconds => seconds,
     }
 }
@@ -184,16 +184,16 @@ fn would_refuse(worker: &Worker, command: &Command) -> bool {
 }
 
 /// Writes the fields of `INFO` about snapshots.
-pub(super) fn tell(cx: &Context<'_>, mut put: impl FnMut(&str, i64)) {
-    let report = cx.node.saves.report();
+pub(super) fn tell(node: &Node, now_ms: u64, mut put: impl FnMut(&str, i64)) {
+    let report = node.saves.report();
     let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
     let (of, done) = report.progress.unwrap_or_default();
     put("current_save_keys_processed", done as i64);
     put("current_save_keys_total", of as i64);
-    put("rdb_changes_since_last_save", cx.node.keyspace.changes().saturating_sub(report.changes) as i64);
+    put("rdb_changes_since_last_save", node.keyspace.changes().saturating_sub(report.changes) as i64);
     put("rdb_bgsave_in_progress", report.running_seconds.is_some().into());
-    put("rdb_last_save_time", last_save(cx) as i64);
-    put("rdb_last_bgsave_status", i64::from(!cx.node.saves.has_failed()));
+    put("rdb_last_save_time", last_save(node, now_ms) as i64);
+    put("rdb_last_bgsave_status", i64::from(!node.saves.has_failed()));
     put("rdb_last_bgsave_time_sec", seconds(report.last_seconds));
     put("rdb_current_bgsave_time_sec", seconds(report.running_seconds));
     put("rdb_saves", report.begun as i64);

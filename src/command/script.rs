@@ -6,6 +6,7 @@ use super::script_run::{self, Script};
 use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
 use crate::protocol::{Args, number};
 use crate::script::{Kill, LoadError, Source, sha1_hex};
+use crate::session::Client;
 
 /// Flags of all that runs scripts.
 pub(super) const RUNS: Flags =
@@ -97,6 +98,18 @@ pub(super) fn busy_error(worker: &Worker) -> Option<Error> {
     Some(if task.is_function { Error::FUNCTION_BUSY } else { Error::SCRIPT_BUSY })
 }
 
+/// Refuses a command because a slow script has everything; a transaction that was to run is discarded.
+#[cold]
+pub(super) fn refuse_busy(worker: &Worker, client: &mut Client, command: &Command) -> Result<(), Error> {
+    let Some(error) = busy_error(worker) else { return Ok(()) };
+    if command.name != "exec" || client.transaction.take().is_none() {
+        return Err(error);
+    }
+    client.watched.end(&worker.node.keyspace);
+    client.tell_transaction();
+    Err(error.aborting())
+}
+
 /// The number of keys that `EVAL` and its kin give.
 fn key_count(args: Args<'_>) -> Result<usize, Error> {
     checked_count(number::parse_i64(args.get(2)).ok_or(Error::NOT_INTEGER)?, args)
@@ -173,7 +186,7 @@ fn run(
 }
 
 /// A SHA-1 in lower case; `None` for what is none.
-fn lower(sha: &[u8]) -> Option<[u8; 40]> {
+pub(super) fn lower(sha: &[u8]) -> Option<[u8; 40]> {
     let mut sha: [u8; 40] = sha.try_into().ok()?;
     sha.make_ascii_lowercase();
     Some(sha)

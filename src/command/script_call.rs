@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::dispatch::{self, each_key, perform};
+use super::dispatch::{self, each_key};
 use super::script_run::Script;
 use super::transaction::touches_everything;
 use super::{Error, Flags, Handle, Worker};
@@ -29,6 +29,8 @@ pub(super) struct Calls<'a> {
     /// The shards of the declared keys, while it is observed whether the script goes elsewhere.
     declared: Option<Vec<u32>>,
     went_elsewhere: bool,
+    /// Memory was short when the script began.
+    pub(super) is_short: bool,
 }
 
 /// Why a call does not run.
@@ -63,7 +65,20 @@ impl<'a> Calls<'a> {
         });
         let read_only = script.read_only || script.features.no_writes;
         let args = script.args;
-        Calls { worker, client, args, database, version, mode, read_only, is_narrow, declared, went_elsewhere: false }
+        let (went_elsewhere, is_short) = (false, false);
+        Calls {
+            worker,
+            client,
+            args,
+            database,
+            version,
+            mode,
+            read_only,
+            is_narrow,
+            declared,
+            went_elsewhere,
+            is_short,
+        }
     }
 
     /// Puts the client back into its state. Returns whether the script went only to declared keys.
@@ -82,29 +97,44 @@ impl<'a> Calls<'a> {
             return Err(Error::new("Unknown Redis command called from script").into());
         };
         let command = handle.command();
-        if !command.accepts(args.len()) {
-            return Err(Error::new("Wrong number of args calling Redis command from script").into());
-        }
-        if command.flags.contains(Flags::NOSCRIPT) {
-            return Err(Error::new("This Redis command is not allowed from script").into());
-        }
-        dispatch::check_user(self.worker, self.client, handle, args)?;
-        if let Some(refusal) = super::record::refusal(self.worker, command) {
-            return Err(refusal.into());
-        }
         let changes = command.flags.contains(Flags::WRITE) || command.flags.contains(Flags::MAY_REPLICATE);
-        if changes && self.read_only {
-            return Err(Error::new("Write commands are not allowed from read-only scripts.").into());
-        }
+        self.admit(handle, args, changes).inspect_err(|_| {
+            self.worker.node.stats.calls(self.worker.number()).rejected(handle.index());
+        })?;
         self.reach(handle, args)?;
         if changes {
             self.watch().note_write();
         }
         self.client.version = version;
-        let result = perform(self.worker, self.client, handle, args, out);
+        // What the script computed since its last call is no part of this one.
+        self.worker.stopwatch.start();
+        let result = dispatch::run(self.worker, self.client, handle, args, out);
         self.client.version = self.version;
         telemetry::add(&self.worker.counters().commands, 1);
         Ok(result?)
+    }
+
+    /// Whether the script may call a command with these arguments now.
+    fn admit(&mut self, handle: Handle, args: Args<'_>, changes: bool) -> Result<(), Error> {
+        let command = handle.command();
+        if !command.accepts(args.len()) {
+            return Err(Error::new("Wrong number of args calling Redis command from script"));
+        }
+        if command.flags.contains(Flags::NOSCRIPT) && !self.worker.node.scripts.allows_all.load(Relaxed) {
+            return Err(Error::new("This Redis command is not allowed from script"));
+        }
+        dispatch::check_user(self.worker, self.client, handle, args)?;
+        if let Some(refusal) = super::record::refusal(self.worker, command) {
+            return Err(refusal);
+        }
+        if changes && self.read_only {
+            return Err(Error::new("Write commands are not allowed from read-only scripts."));
+        }
+        // As in Redis, a script that has changed something is not stopped in the middle for want of memory.
+        if self.is_short && command.flags.contains(Flags::DENYOOM) && !self.watch().has_written() {
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        Ok(())
     }
 
     fn watch(&self) -> &'static crate::script::Watch {

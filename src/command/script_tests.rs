@@ -180,3 +180,103 @@ fn json_bits_and_packed_values() {
         assert_eq!(eval(&mut rig, script, &[]), reply, "{script}");
     }
 }
+
+#[test]
+fn memory_is_short_for_scripts_too() {
+    let mut rig = Rig::new();
+    rig.run("SET k v");
+    rig.run("CONFIG SET maxmemory 1");
+    rig.worker.refresh();
+    let refused = "-OOM command not allowed when used memory > 'maxmemory'.";
+    let found = eval(&mut rig, "return redis.call('set', 'x', 1)", &[]);
+    assert!(found.starts_with(refused), "{found}");
+    // What makes room may be followed by what takes it.
+    assert_eq!(eval(&mut rig, "redis.call('del', 'k') return redis.call('set', 'x', 1)", &[]), "+OK");
+    assert_eq!(eval(&mut rig, "#!lua\nreturn 1", &[]), refused);
+    assert_eq!(eval(&mut rig, "#!lua flags=no-writes\nreturn 1", &[]), ":1");
+    assert_eq!(eval(&mut rig, "#!lua flags=allow-oom\nreturn redis.call('set', 'x', 2)", &[]), "+OK");
+}
+
+#[test]
+fn what_scripts_call_is_counted_once_with_its_errors() {
+    let mut rig = Rig::new();
+    rig.check(&[("SET k v", "+OK"), ("CONFIG RESETSTAT", "+OK")]);
+    for (script, reply) in [
+        ("return redis.call('incr', 'k')", "-ERR value is not an integer"),
+        ("return redis.pcall('incr', 'k')", "-ERR value is not an integer"),
+        ("redis.pcall('incr', 'k') return 1", ":1"),
+        ("return redis.error_reply('MY error')", "-MY error"),
+        ("return redis.call('multi')", "-ERR This Redis command is not allowed from script"),
+    ] {
+        let found = eval(&mut rig, script, &[]);
+        assert!(found.starts_with(reply), "{script}: {found}");
+    }
+    let stats = rig.run("INFO errorstats");
+    assert!(stats.contains("errorstat_ERR:count=4") && stats.contains("errorstat_MY:count=1"), "{stats}");
+    let calls = rig.run("INFO commandstats");
+    let line = |name: &str| {
+        calls.split('|').find(|line| line.starts_with(&format!("cmdstat_{name}:"))).unwrap_or("").trim().to_owned()
+    };
+    assert!(
+        line("incr").starts_with("cmdstat_incr:calls=3,") && line("incr").ends_with("rejected_calls=0,failed_calls=3"),
+        "{calls}"
+    );
+    assert!(line("eval").starts_with("cmdstat_eval:calls=5,") && line("eval").ends_with("failed_calls=4"), "{calls}");
+    assert!(line("multi").contains("rejected_calls=1"), "{calls}");
+}
+
+#[test]
+fn a_library_can_only_register_while_it_is_loaded() {
+    let mut rig = Rig::new();
+    for (code, reply) in [
+        ("return math.random()", "nonexistent global variable 'math'"),
+        ("return redis.call('ping')", "nonexistent global variable 'call'"),
+        ("redis.log(redis.LOG_DEBUG, redis.REDIS_VERSION)", "No functions registered"),
+    ] {
+        let found = rig.args(&[b"FUNCTION", b"LOAD", format!("#!lua name=lib\n{code}").as_bytes()]);
+        assert!(found.contains(reply), "{code}: {found}");
+    }
+    let code = "#!lua name=lib\nredis.register_function('Late', function() return {type(math.random()), type(redis.call), \
+                type(redis.register_function)} end)";
+    assert_eq!(rig.args(&[b"FUNCTION", b"LOAD", code.as_bytes()]), "$3|lib");
+    rig.check(&[
+        ("FCALL LATE 0", "*3|$6|number|$8|function|$3|nil"),
+        (
+            "FUNCTION FLUSH SYNC x",
+            "-ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.",
+        ),
+    ]);
+}
+
+#[test]
+fn those_that_watch_see_a_script_before_what_it_calls() {
+    let mut rig = Rig::new();
+    let mut watcher = rig.connect();
+    assert_eq!(rig.send(&mut watcher, "MONITOR").as_deref(), Some("+OK"));
+    assert_eq!(eval(&mut rig, "return redis.call('get', 'k')", &[]), "$-1");
+    let mut letters = Vec::new();
+    watcher.info.mailbox.collect(&mut letters, usize::MAX);
+    let text = String::from_utf8_lossy(&letters).into_owned();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("\"EVAL\"") && lines[1].ends_with("[0 lua] \"get\" \"k\""), "{text}");
+}
+
+#[test]
+fn a_pause_of_writes_lets_scripts_run_that_declare_to_write_nothing() {
+    let mut rig = Rig::new();
+    let mut other = rig.connect();
+    rig.run("CLIENT PAUSE 100000 WRITE");
+    for (script, is_held) in [("#!lua flags=no-writes\nreturn 1", false), ("#!lua\nreturn 1", true), ("return 1", true)]
+    {
+        let frame: crate::protocol::Frame = ["EVAL", script, "0"].iter().collect();
+        let outcome = crate::command::execute(&rig.worker, &mut other, frame.args(), &mut Vec::new());
+        assert_eq!(outcome == crate::command::Outcome::Paused, is_held, "{script}");
+    }
+    // Keys past their time stay while the pause lasts.
+    let until = "SET k v PX 5";
+    rig.run("CLIENT UNPAUSE");
+    rig.check(&[(until, "+OK"), ("CLIENT PAUSE 100000 WRITE", "+OK")]);
+    rig.pass(6);
+    rig.check(&[("GET k", "$-1"), ("DBSIZE", ":1"), ("CLIENT UNPAUSE", "+OK"), ("GET k", "$-1"), ("DBSIZE", ":0")]);
+}

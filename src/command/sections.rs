@@ -6,11 +6,12 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::memory::{Usage, allocator, human};
-use super::{Context, Error, calls, identity};
+use super::survey::Survey;
+use super::{Error, calls, identity};
 use crate::config::SETTINGS;
 use crate::host;
 use crate::session::Topic;
-use crate::store::Cursor;
+use crate::store::{Cursor, Store};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -21,7 +22,7 @@ pub(super) struct Section {
     /// Whether `INFO` without arguments shows it.
     pub(super) default: bool,
     /// Writes the fields.
-    pub(super) write: fn(&Context<'_>, &mut Page) -> Result<(), Error>,
+    pub(super) write: fn(&Survey<'_>, &mut Page) -> Result<(), Error>,
 }
 
 /// All sections in their order.
@@ -43,7 +44,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { title: "Tuning", default: false, write: tuning },
 ];
 
-const fn section(title: &'static str, write: fn(&Context<'_>, &mut Page) -> Result<(), Error>) -> Section {
+const fn section(title: &'static str, write: fn(&Survey<'_>, &mut Page) -> Result<(), Error>) -> Section {
     Section { title, default: true, write }
 }
 
@@ -80,7 +81,7 @@ impl Page {
     }
 }
 
-fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn server(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let node = cx.node;
     let uptime = node.started.elapsed().as_secs();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -105,7 +106,8 @@ fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
     page.put("process_supervised", if supervised { "systemd" } else { "no" });
     page.put("run_id", &node.run_id);
-    page.put("tcp_port", node.facts.port);
+    // As in Redis, where there is only TLS it is that port.
+    page.put("tcp_port", if node.facts.port == 0 { node.facts.tls_port } else { node.facts.port });
     page.put("server_time_usec", now.as_micros());
     page.put("uptime_in_seconds", uptime);
     page.put("uptime_in_days", uptime / 86_400);
@@ -121,7 +123,7 @@ fn server(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-fn listeners(cx: &Context<'_>, page: &mut Page) {
+fn listeners(cx: &Survey<'_>, page: &mut Page) {
     let text = |name: &str| {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         setting.map(|setting| setting.text(cx.settings())).unwrap_or_default()
@@ -131,13 +133,17 @@ fn listeners(cx: &Context<'_>, page: &mut Page) {
         page.put(&format!("listener{number}"), value);
         number += 1;
     };
-    if cx.node.facts.port != 0 {
-        let bind: String = text("bind").split_whitespace().map(|address| format!(",bind={address}")).collect();
-        put(format!("name=tcp{bind},port={}", cx.node.facts.port));
+    let bind: String = text("bind").split_whitespace().map(|address| format!(",bind={address}")).collect();
+    let facts = &cx.node.facts;
+    if facts.port != 0 {
+        put(format!("name=tcp{bind},port={}", facts.port));
     }
     let path = text("unixsocket");
     if !path.is_empty() {
         put(format!("name=unix,bind={path}"));
+    }
+    if facts.tls_port != 0 {
+        put(format!("name=tls{bind},port={}", facts.tls_port));
     }
 }
 
@@ -153,7 +159,7 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn read(cx: &Context<'_>) -> Buffers {
+    fn read(cx: &Survey<'_>) -> Buffers {
         cx.node.registry.list().iter().fold(Buffers::default(), |sum, client| {
             let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Relaxed) as u64;
             let input = bytes(&client.query_capacity).max(bytes(&client.query_bytes));
@@ -171,7 +177,7 @@ impl Buffers {
     }
 }
 
-fn clients(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn clients(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let buffers = Buffers::read(cx);
     page.put("connected_clients", cx.node.registry.connected());
     page.put("cluster_connections", 0);
@@ -194,7 +200,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn memory(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let usage = Usage::read();
     let used = usage.used();
     let marks = &cx.node.stats.memory;
@@ -242,7 +248,7 @@ fn memory(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// What scripts take: their texts. Each worker's virtual machine has its own heap, which is part of `used_memory`.
-fn scripts(cx: &Context<'_>, page: &mut Page) {
+fn scripts(cx: &Survey<'_>, page: &mut Page) {
     let (cached, bytes) = cx.node.scripts.scripts();
     let (libraries, functions) = cx.node.scripts.libraries.counts();
     page.put("used_memory_lua", bytes);
@@ -254,11 +260,11 @@ fn scripts(cx: &Context<'_>, page: &mut Page) {
 }
 
 /// Snapshots and the log.
-fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn persistence(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     // Clients are accepted when everything is loaded.
     page.put("loading", 0);
     page.put("async_loading", 0);
-    super::save::tell(cx, |name, value| match (name, value) {
+    super::save::tell(cx.node, cx.now_ms(), |name, value| match (name, value) {
         ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
         _ => page.put(name, value),
     });
@@ -275,7 +281,7 @@ fn persistence(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// What there is to tell of the log, if one is kept.
-fn log(cx: &Context<'_>, page: &mut Page) {
+fn log(cx: &Survey<'_>, page: &mut Page) {
     let status = cx.node.log.get().map(crate::persist::log::Keeper::status);
     page.put("aof_last_write_status", if status.is_some_and(|status| status.fails) { "err" } else { "ok" });
     if let Some(status) = status {
@@ -288,7 +294,7 @@ fn log(cx: &Context<'_>, page: &mut Page) {
     }
 }
 
-fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn stats(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let stats = &cx.node.stats;
     stats.sample(cx.now_ms());
     let rates = stats.rates.average();
@@ -346,7 +352,7 @@ fn stats(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-fn replication(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn replication(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("role", identity::ROLE);
     page.put("connected_slaves", 0);
     page.put("master_failover_state", "no-failover");
@@ -364,7 +370,7 @@ fn replication(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn cpu(_: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let classes = [(UsageWho::RUSAGE_SELF, ""), (UsageWho::RUSAGE_CHILDREN, "_children")];
     for (who, suffix) in classes {
         // The call fails only for a class that the kernel does not know.
@@ -377,7 +383,7 @@ fn cpu(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn errors(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     for (code, count) in cx.node.stats.errors_by_code() {
         page.put(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
@@ -385,7 +391,7 @@ fn errors(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// What of the host differs from its tuning profile, which is what `roster doctor` tells in full.
-fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn tuning(_: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     match &*host::tuning::current() {
         Ok(report) => {
             page.put("tuning_profile", &report.profile);
@@ -401,7 +407,7 @@ fn tuning(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
     Ok(())
 }
 
-fn cluster(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn cluster(_: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     page.put("cluster_enabled", 0);
     Ok(())
 }
@@ -409,11 +415,14 @@ fn cluster(_: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 /// Keys whose time to live the average is estimated from.
 const TTL_SAMPLE: usize = 64;
 
-fn keyspace(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
+fn keyspace(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     for database in 0..cx.node.keyspace.databases() {
         let totals = cx.node.keyspace.totals(database);
         if totals.keys > 0 {
-            let ttl = if totals.volatile > 0 { average_ttl(cx, database)? } else { 0 };
+            let ttl = match cx.store {
+                Some(store) if totals.volatile > 0 => average_ttl(store, database)?,
+                _ => 0,
+            };
             let (keys, volatile, partial) = (totals.keys, totals.volatile, totals.partial);
             let line = format_args!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry={partial}");
             page.put(&format!("db{database}"), line);
@@ -423,10 +432,10 @@ fn keyspace(cx: &Context<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// The mean time to live in milliseconds of the volatile keys among the first of the order of hashes, which is random.
-fn average_ttl(cx: &Context<'_>, database: usize) -> Result<u64, Error> {
+fn average_ttl(store: &Store<'_>, database: usize) -> Result<u64, Error> {
     let (mut sum, mut count) = (0u128, 0u128);
-    cx.store.select(database).scan(Cursor::START, TTL_SAMPLE, |record| {
-        if let Some(left) = record.expiry().and_then(|expiry| expiry.checked_sub(cx.now_ms())) {
+    store.select(database).scan(Cursor::START, TTL_SAMPLE, |record| {
+        if let Some(left) = record.expiry().and_then(|expiry| expiry.checked_sub(store.now_ms)) {
             sum += u128::from(left);
             count += 1;
         }

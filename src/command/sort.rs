@@ -11,6 +11,7 @@ use super::sort_pattern::Pattern;
 use super::string::GROWING;
 use super::{Access, Categories, Command, Context, Error, Flags, KeySpec};
 use crate::protocol::{Args, number};
+use crate::session::Mode;
 use crate::store::{Event, Object, Record};
 use crate::value::item::Item;
 use crate::value::list::List;
@@ -144,8 +145,8 @@ impl Vector {
                     }
                 }
                 Object::Set(set) => {
-                    if options.unsorted && options.store.is_some() {
-                        // What is stored must not depend on the order of a set, which is none.
+                    if options.unsorted && (options.store.is_some() || cx.client.mode == Mode::Script) {
+                        // What is stored, and what scripts do, must not depend on the order of a set, which is none.
                         (options.unsorted, options.alphabetic, options.by) = (false, true, None);
                     }
                     let (part, count) = vector.plan(options, set.len());

@@ -1,4 +1,6 @@
+use crate::command::find;
 use crate::command::testing::Rig;
+use crate::protocol::Frame;
 
 fn rig() -> Rig {
     let mut rig = Rig::new();
@@ -156,4 +158,8 @@ fn those_that_wait_are_served() {
     let gone = rig.served(&mut member).expect("a group that is gone ends the wait");
     assert!(gone.starts_with("-NOGROUP No such key 's' or consumer group 'g'"), "{gone}");
     assert_eq!(rig.worker.node.waiters.len(), 1);
+    // An error that ends a wait is a failure of the command.
+    let frame: Frame = ["xreadgroup"].iter().collect();
+    let totals = rig.worker.node.stats.calls_of(find(frame.args()).expect("a command").index());
+    assert_eq!((totals.calls, totals.failed), (2, 1));
 }

@@ -141,6 +141,16 @@ fn the_table_has_a_limit() {
     assert_eq!(rig.worker.node.tracking.size(), (10, 10));
     assert_eq!(mail(&tracker).matches("invalidate").count(), 15);
     assert!(rig.run("INFO stats").contains("tracking_total_keys:10|"));
+    // A lower limit holds at once.
+    rig.run("CONFIG SET tracking-table-max-keys 1");
+    assert_eq!(rig.worker.node.tracking.size(), (1, 1));
+    assert_eq!(mail(&tracker).matches("invalidate").count(), 9);
+}
+
+#[test]
+fn subscriptions_are_confirmed_to_those_that_want_no_replies() {
+    let mut rig = Rig::new();
+    rig.check(&[("CLIENT REPLY OFF", ""), ("PING", ""), ("SUBSCRIBE c", "*3|$9|subscribe|$1|c|:1"), ("SUBSCRIBE", "")]);
 }
 
 #[test]

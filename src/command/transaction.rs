@@ -108,7 +108,7 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     }
     if transaction.grows && super::limit::make_room(cx.worker).is_err() {
         cx.client.watched.end(&cx.node.keyspace);
-        return Err(Error::EXEC_OUT_OF_MEMORY);
+        return Err(Error::OUT_OF_MEMORY.aborting());
     }
     let whole = transaction.queue.iter().any(|frame| touches_everything(frame.args()));
     let mut keys: Vec<&[u8]> = cx.client.watched.keys.iter().map(|(_, key)| &**key).collect();
@@ -120,6 +120,11 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     }
     let (keyspace, local) = (&cx.node.keyspace, &cx.worker.local);
     let Ok(held) = keyspace.enter_some(local, whole, keys.into_iter()) else {
+        if let Some(error) = super::script::busy_error(cx.worker) {
+            cx.client.watched.end(keyspace);
+            cx.client.tell_transaction();
+            return Err(error.aborting());
+        }
         // Nothing happened yet: the transaction is to be there when EXEC is run again.
         cx.client.transaction = Some(transaction);
         return Err(Error::Busy);

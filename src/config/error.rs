@@ -21,7 +21,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("server_cpulist", "set workers to the list of CPUs"),
     ("slaveof", "this build has no replication yet"),
     ("supervised", "Roster notifies systemd by itself"),
-    ("tls-port", "this build has no TLS yet"),
+    ("tls-client-cert-file", "this server opens no connections of its own"),
+    ("tls-client-key-file", "this server opens no connections of its own"),
+    ("tls-client-key-file-pass", "this server opens no connections of its own"),
+    ("tls-cluster", "this build has no cluster mode yet"),
+    ("tls-dh-params-file", "keys are exchanged by elliptic curves, which have no parameters"),
+    ("tls-key-file-pass", "a key must not be encrypted; protect its file, for example by LoadCredential= of systemd"),
+    ("tls-replication", "this build has no replication yet"),
+    ("tls-session-cache-timeout", "sessions are kept until tls-session-cache-size newer ones have come"),
 ];
 
 /// One mistake: where it is and what is wrong there.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
@@ -21,6 +21,23 @@ use crate::protocol::glob;
 pub struct Handle {
     generation: AtomicU64,
     settings: RwLock<Arc<Settings>>,
+    follower: OnceLock<Follower>,
+}
+
+/// Somebody who has to follow changes of settings and may refuse them.
+struct Follower {
+    /// The beginning of the names of those settings.
+    prefix: &'static str,
+    follow: Box<Follow>,
+}
+
+/// Follows the settings to be, or refuses them.
+type Follow = dyn Fn(&Settings) -> Result<(), Refusal> + Send + Sync;
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Follower").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 /// Why CONFIG SET changed nothing, as the reply's text without the leading `-`.
@@ -56,7 +73,17 @@ struct Wish<'a> {
 impl Handle {
     /// Shares settings.
     pub fn new(settings: Settings) -> Self {
-        Self { generation: AtomicU64::new(0), settings: RwLock::new(Arc::new(settings)) }
+        Self { generation: AtomicU64::new(0), settings: RwLock::new(Arc::new(settings)), follower: OnceLock::new() }
+    }
+
+    /// Has `follow` called with the settings to be, whenever CONFIG SET names settings that begin with `prefix`, also if they
+    /// stay the same: what they name may have changed. What it refuses is not changed. Only the first call counts.
+    pub fn follow(
+        &self,
+        prefix: &'static str,
+        follow: impl Fn(&Settings) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) {
+        let _ = self.follower.set(Follower { prefix, follow: Box::new(follow) });
     }
 
     /// A number that grows with every change.
@@ -79,6 +106,11 @@ impl Handle {
         let mut changed = Settings::clone(&current);
         for wish in &wishes {
             apply(wish, &mut changed).map_err(|reason| ConfigSetError::failed(wish.name, &reason))?;
+        }
+        if let Some(Follower { prefix, follow }) = self.follower.get()
+            && let Some(wish) = wishes.iter().find(|wish| wish.name.starts_with(prefix))
+        {
+            follow(&changed).map_err(|reason| ConfigSetError::failed(wish.name, &reason))?;
         }
         *current = Arc::new(changed);
         self.generation.fetch_add(1, Ordering::Release);
@@ -222,6 +254,20 @@ mod tests {
         assert_eq!(handle.current().hz, 10);
         assert!(handle.set(&[(b"requirepass", b"\xff")], Caller::Local).is_err());
         assert!(handle.set(&[(b"\xff", b"1")], Caller::Local).is_err());
+    }
+
+    #[test]
+    fn a_follower_hears_of_its_settings_and_may_refuse_them() {
+        let handle = handle();
+        handle.follow("tls-", |settings| match settings.tls_cert_file.as_os_str().is_empty() {
+            true => Err("no file".into()),
+            false => Ok(()),
+        });
+        assert_eq!(set(&handle, &[("timeout", "5")]), Ok(()));
+        let refused = set(&handle, &[("timeout", "6"), ("tls-auth-clients", "no")]).unwrap_err();
+        assert!(refused.ends_with("(possibly related to argument 'tls-auth-clients') - no file"), "{refused}");
+        assert_eq!(handle.current().timeout, 5);
+        assert_eq!(set(&handle, &[("tls-cert-file", "x"), ("tls-auth-clients", "no")]), Ok(()));
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub enum Kind {
     Share,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Some of these words.
+    Words {
+        /// The words.
+        known: &'static [&'static str],
+        /// Whether colons stand between them, else spaces.
+        colons: bool,
+    },
     /// Any text.
     Text {
         /// The greatest length in bytes.
@@ -99,6 +106,10 @@ impl Kind {
             }
             Self::Share => "bytes (units k, kb, m, mb, g, gb), or a percentage of maxmemory from 0% to 100%".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Words { known, colons: true } => {
+                format!("nothing, or some of {}, with colons between", known.join(", "))
+            }
+            Self::Words { known, colons: false } => format!("nothing, or some of {}", known.join(", ")),
             Self::Text { max } => format!("text of at most {max} bytes"),
             Self::FileName => "a file name without a directory".to_owned(),
             Self::SocketPath => "a path of at most 107 bytes, or nothing".to_owned(),
@@ -124,7 +135,15 @@ impl Kind {
 
     /// Whether values consist of words, so that a flag takes several arguments and TOML an array.
     pub fn is_list(&self) -> bool {
-        matches!(self, Self::Addresses | Self::SaveRules | Self::OutputLimits | Self::Percentiles | Self::Users)
+        matches!(
+            self,
+            Self::Addresses
+                | Self::SaveRules
+                | Self::OutputLimits
+                | Self::Percentiles
+                | Self::Users
+                | Self::Words { .. }
+        )
     }
 
     /// Whether a value is free text, where a TOML boolean is a mistake.
@@ -144,7 +163,7 @@ impl Kind {
             Self::Octal => "MODE",
             Self::Bytes { .. } => "BYTES",
             Self::Share => "BYTES|N%",
-            Self::Choice(_) => "WORD",
+            Self::Choice(_) | Self::Words { .. } => "WORD",
             Self::Text { .. } => "TEXT",
             Self::FileName => "NAME",
             Self::SocketPath => "PATH",

@@ -10,7 +10,7 @@ use super::arguments::{self, Parsed};
 use super::error::{Error, Problem, refused};
 use super::settings::{SETTINGS, Settings};
 use super::source::{CREDENTIALS_VARIABLE, FILE_VARIABLE, Layer};
-use super::value::{IoDriver, TaskRun};
+use super::value::{IoDriver, TaskRun, TlsAuth};
 
 /// The file that is read when no other is named, if it is there.
 const DEFAULT_FILE: &str = "/etc/roster/roster.toml";
@@ -154,10 +154,38 @@ fn unfulfillable(loaded: &Loaded) -> Vec<Problem> {
     if settings.bind.0.is_empty() && settings.unixsocket.as_os_str().is_empty() {
         found.push(("bind", "there is nothing to listen on; give an address or a unixsocket".to_owned()));
     }
-    if settings.port == 0 && settings.unixsocket.as_os_str().is_empty() {
-        found.push(("port", "there is nothing to listen on; give a port or a unixsocket".to_owned()));
+    if settings.port == 0 && settings.tls_port == 0 && settings.unixsocket.as_os_str().is_empty() {
+        found.push(("port", "there is nothing to listen on; give a port, a tls-port or a unixsocket".to_owned()));
+    }
+    let tls = if settings.tls_port == 0 { None } else { lacking_for_tls(settings) };
+    found.extend(tls.map(|(name, message)| (name, message.to_owned())));
+    if settings.http_port != 0 && settings.http_bind.0.is_empty() {
+        found.push(("http-bind", "http-port has no address to listen on; give one, or set http-port to 0".to_owned()));
+    }
+    if settings.http_port != 0 && settings.http_port == settings.port {
+        found.push(("http-port", "port is the same; give another to one of both".to_owned()));
     }
     found.into_iter().map(|(name, message)| Problem { place: loaded.origin(name).to_owned(), message }).collect()
+}
+
+/// What `tls-port` cannot do without.
+fn lacking_for_tls(settings: &Settings) -> Option<(&'static str, &'static str)> {
+    let none = |path: &Path| path.as_os_str().is_empty();
+    if settings.tls_port == settings.port || settings.tls_port == settings.http_port {
+        return Some(("tls-port", "another port is the same; give each its own"));
+    }
+    if none(&settings.tls_cert_file) {
+        return Some(("tls-cert-file", "tls-port needs the server's certificate"));
+    }
+    if none(&settings.tls_key_file) {
+        return Some(("tls-key-file", "tls-port needs the key of the server's certificate"));
+    }
+    let asks = settings.tls_auth_clients != TlsAuth::No;
+    let has_authorities = !none(&settings.tls_ca_cert_file) || !none(&settings.tls_ca_cert_dir);
+    (asks && !has_authorities).then_some((
+        "tls-auth-clients",
+        "certificates of clients need an authority; give tls-ca-cert-file or tls-ca-cert-dir, or set tls-auth-clients to no",
+    ))
 }
 
 #[cfg(test)]

@@ -250,6 +250,17 @@ fn settings_that_contradict_each_other_are_refused() {
     assert!(flags(&["--port", "0"]).unwrap_err().contains("nothing to listen on"));
     assert!(flags(&["--bind", ""]).unwrap_err().contains("nothing to listen on"));
     assert!(flags(&["--port", "0", "--unixsocket", "/tmp/x"]).is_ok());
+    let tls = ["--tls-port", "7001", "--port", "0", "--tls-cert-file", "c", "--tls-key-file", "k"];
+    let with = |more: &[&str]| flags(&[&tls[..], more].concat());
+    assert!(with(&["--tls-auth-clients", "no"]).is_ok() && with(&["--tls-ca-cert-file", "a"]).is_ok());
+    assert!(with(&[]).unwrap_err().contains("tls-ca-cert-file or tls-ca-cert-dir"));
+    assert!(with(&["--tls-ca-cert-dir", "a", "--port", "7001"]).unwrap_err().contains("another port is the same"));
+    assert!(with(&["--tls-key-file", ""]).unwrap_err().contains("the key of the server's certificate"));
+    assert!(flags(&["--tls-port", "7001"]).unwrap_err().contains("the server's certificate"));
+    assert!(flags(&["--tls-cert-file", "c"]).is_ok());
+    assert!(flags(&["--http-port", "9121", "--http-bind", ""]).unwrap_err().contains("no address"));
+    assert!(flags(&["--port", "7000", "--http-port", "7000"]).unwrap_err().contains("port is the same"));
+    assert!(flags(&["--http-port", "9121", "--http-bind", "*", "::*"]).is_ok());
 }
 
 #[test]

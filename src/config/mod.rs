@@ -38,6 +38,7 @@ mod settings;
 mod source;
 mod users;
 mod value;
+mod words;
 
 pub use address::{Address, Addresses};
 pub use compound::{OutputLimit, OutputLimits, Percentiles, SaveRule, SaveRules, Workers};
@@ -53,5 +54,6 @@ pub use settings::{SETTINGS, Settings};
 pub use users::Users;
 pub use value::{
     Access, AppendFsync, Caller, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy, Mode, PubsubDefault, Quantity,
-    Refusal, Share, TaskRun,
+    Refusal, Share, TaskRun, TlsAuth,
 };
+pub use words::{TLS_CIPHERS, TLS_CIPHERSUITES, TLS_PROTOCOLS, Words};

@@ -187,6 +187,8 @@ pub(super) use settings;
 pub enum Group {
     /// Where clients connect.
     Network,
+    /// Clients whose connections are encrypted.
+    Tls,
     /// Threads, rings and background work.
     Workers,
     /// The databases.
@@ -212,6 +214,7 @@ impl Group {
     pub fn title(self) -> &'static str {
         match self {
             Self::Network => "Network",
+            Self::Tls => "TLS",
             Self::Workers => "Workers",
             Self::Keyspace => "Keyspace",
             Self::Limits => "Limits",

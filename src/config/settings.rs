@@ -10,7 +10,8 @@ use super::kind::{I64_MAX, Kind};
 use super::row::settings;
 use super::users::Users;
 use super::value::{Access, AppendFsync, IoDriver, LogLevel, LogTarget, MaxmemoryPolicy};
-use super::value::{Mode, PubsubDefault, Quantity, Share, TaskRun};
+use super::value::{Mode, PubsubDefault, Quantity, Share, TaskRun, TlsAuth};
+use super::words::{TLS_CIPHERS, TLS_CIPHERSUITES, TLS_PROTOCOLS, Words};
 
 /// The greatest value of Redis's 32-bit settings.
 const I32_MAX: i64 = i32::MAX as i64;
@@ -44,6 +45,33 @@ settings! {
         maxclients: u32 = "10000", Kind::Integer { min: 1, max: u32::MAX as i64 };
         /// Refuse clients from other machines while there is no password.
         protected_mode: bool = "yes", Kind::Flag;
+    }
+    Tls {
+        /// Port for clients that speak TLS, at the addresses of `bind`, beside `port` or instead of it; 0 listens on none.
+        tls_port: u16 = "0", Kind::Integer { min: 0, max: 65_535 }, fixed;
+        /// File of the server's certificate in PEM, followed by those that lead to its authority. CONFIG SET reads all of these
+        /// files anew for the clients to come, also when it names the same one.
+        tls_cert_file: PathBuf = "", Kind::FilePath;
+        /// File of its private key in PEM, not encrypted.
+        tls_key_file: PathBuf = "", Kind::FilePath;
+        /// File of the authorities in PEM that certificates of clients have to come from.
+        tls_ca_cert_file: PathBuf = "", Kind::FilePath;
+        /// Folder of such files.
+        tls_ca_cert_dir: PathBuf = "", Kind::FilePath;
+        /// Whether clients have to show a certificate: if `optional`, one that they show has to be good.
+        tls_auth_clients: TlsAuth = "yes", Kind::Choice(TlsAuth::WORDS);
+        /// Versions of TLS; nothing for both. There are no older ones.
+        tls_protocols: Words = "", Kind::Words { known: TLS_PROTOCOLS, colons: false };
+        /// Ciphers of TLS 1.2 in the order of preference; nothing for all.
+        tls_ciphers: Words = "", Kind::Words { known: TLS_CIPHERS, colons: true };
+        /// Ciphers of TLS 1.3 in the order of preference; nothing for all.
+        tls_ciphersuites: Words = "", Kind::Words { known: TLS_CIPHERSUITES, colons: true };
+        /// Whether the server's order of ciphers decides, and not the client's.
+        tls_prefer_server_ciphers: bool = "no", Kind::Flag;
+        /// Whether clients may resume sessions, which saves most of a handshake.
+        tls_session_caching: bool = "yes", Kind::Flag;
+        /// Sessions that are kept for that.
+        tls_session_cache_size: u32 = "20480", Kind::Integer { min: 1, max: 1 << 20 };
     }
     Workers {
         /// Threads that serve clients: `auto` (one for each CPU that the process may use), a number, or a list of CPUs.
@@ -200,6 +228,10 @@ settings! {
         enable_protected_configs: Access = "no", Kind::Choice(Access::WORDS), fixed;
     }
     Observability {
+        /// Port of `/metrics` (Prometheus), `/healthz` and a status page, by HTTP and for whoever can reach it; 0 serves none.
+        http_port: u16 = "0", Kind::Integer { min: 0, max: 65_535 }, fixed;
+        /// Addresses of that port, in the form of `bind`.
+        http_bind: Addresses = "127.0.0.1 -::1", Kind::Addresses, fixed;
         /// Least important messages that are logged.
         loglevel: LogLevel = "notice", Kind::Choice(LogLevel::WORDS);
         /// Where log messages go: `auto` is the journal under systemd, else standard error.

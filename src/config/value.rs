@@ -267,6 +267,18 @@ impl Access {
 }
 
 choice! {
+    /// Whether clients have to show a certificate.
+    TlsAuth {
+        /// They are not asked for one.
+        No = "no",
+        /// They have to.
+        Yes = "yes",
+        /// One that they show has to be good.
+        Optional = "optional",
+    }
+}
+
+choice! {
     /// Whether new users may use all channels.
     PubsubDefault {
         /// They may.

@@ -250,6 +250,39 @@ impl From<&Args<'_>> for Frame {
     }
 }
 
+/// Arguments that are put together one by one, in memory that serves again for the next request.
+#[derive(Debug, Default)]
+pub struct Words {
+    data: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Words {
+    /// Memory that is kept for the next request, in bytes.
+    const KEPT: usize = 64 << 10;
+
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.spans.clear();
+        self.data.shrink_to(Self::KEPT);
+        self.spans.shrink_to(Self::KEPT / size_of::<Span>());
+    }
+
+    /// Adds an argument.
+    #[inline]
+    pub fn push(&mut self, word: &[u8]) {
+        self.spans.push(Span::near(self.data.len(), word.len()));
+        self.data.extend_from_slice(word);
+    }
+
+    /// The view that commands take.
+    #[inline]
+    pub fn args(&self) -> Args<'_> {
+        Args::new(&self.data, &self.spans, &[])
+    }
+}
+
 impl<T: AsRef<[u8]>> FromIterator<T> for Frame {
     /// Copies arguments from anywhere: slices, vectors, strings of a script.
     fn from_iter<I: IntoIterator<Item = T>>(arguments: I) -> Self {

@@ -24,7 +24,7 @@ pub mod number;
 pub mod reply;
 pub mod request;
 
-pub use args::{Args, Frame};
+pub use args::{Args, Frame, Words};
 pub use big::Big;
 pub use error::ProtocolError;
 pub use reply::{Mark, Reply, Version};

@@ -79,6 +79,11 @@ impl<'a> Reply<'a> {
         self.out.truncate(len);
     }
 
+    /// Whether what was written from this length on is an error.
+    pub fn is_error_at(&self, len: usize) -> bool {
+        self.out.get(len) == Some(&b'-')
+    }
+
     /// Appends bytes that already are RESP.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {

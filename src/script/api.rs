@@ -6,17 +6,15 @@ use std::time::Instant;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic};
 
 use super::compile::Registration;
-use super::failure::{Failure, PRELUDE, complain, error_table, handle, origin, raise, shown, with_code};
+use super::failure::{Failure, PRELUDE, error_table, handle, origin, raise, shown, with_code};
 use super::library::is_name;
-use super::number::whole;
 use super::source::{Features, sha1_hex};
 use super::vm::{Ask, State};
-use super::{bits, cjson, convert, msgpack, packing};
-use crate::protocol::double::write_double;
-use crate::protocol::{Frame, Version};
+use super::{bits, cjson, convert, msgpack, native, packing};
+use crate::protocol::{Version, Words};
 
-/// The globals of scripts and of functions as they are shown, the scripts' real ones, and the runner.
-pub(super) type Parts = (Table, Table, Table, Function);
+/// The globals of scripts and of functions as they are shown, the scripts' real ones, the runner, and what loads a library.
+pub(super) type Parts = (Table, Table, Table, Function, Function);
 
 /// Makes a machine with everything in it.
 pub(super) fn build(state: &Rc<State>, version: &str) -> mlua::Result<(Lua, Parts)> {
@@ -68,11 +66,11 @@ fn natives(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
     scripts.raw_set("breakpoint", lua.create_function(|_, _: MultiValue| Ok(false))?)?;
     scripts.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
     native.raw_set("scripts", scripts)?;
-    let functions = lua.create_table()?;
+    let loading = lua.create_table()?;
     let registering = state.clone();
     let register = lua.create_function(move |_, args: Variadic<Value>| register(&registering, &args))?;
-    functions.raw_set("register_function", register)?;
-    native.raw_set("functions", functions)?;
+    loading.raw_set("register_function", register)?;
+    native.raw_set("loading", loading)?;
     Ok(native)
 }
 
@@ -83,8 +81,10 @@ fn redis(lua: &Lua, state: &Rc<State>, version: &str) -> mlua::Result<Table> {
         let state = state.clone();
         lua.create_function(move |lua, args| run(&state, lua, args))
     };
-    redis.raw_set("call", with(|state, lua, args| call(state, lua, &args, true))?)?;
-    redis.raw_set("pcall", with(|state, lua, args| call(state, lua, &args, false))?)?;
+    let slow = with(|state, lua, args| call(state, lua, &args, true))?;
+    redis.raw_set("call", native::call(lua, state, slow, with(|state, lua, _| finish(state, lua, true))?)?)?;
+    let slow = with(|state, lua, args| call(state, lua, &args, false))?;
+    redis.raw_set("pcall", native::call(lua, state, slow, with(|state, lua, _| finish(state, lua, false))?)?)?;
     redis.raw_set("acl_check_cmd", with(allows)?)?;
     redis.raw_set("setresp", with(set_resp)?)?;
     redis.raw_set("log", with(|_, lua, args| log(lua, &args))?)?;
@@ -116,36 +116,21 @@ fn version_number(version: &str) -> u32 {
     version.split('.').fold(0, |number, part| number << 8 | part.parse::<u32>().unwrap_or(0))
 }
 
-/// The arguments of a command; numbers as since Redis 7.2: whole ones in full, others in the shortest way.
-fn words(args: &[Value]) -> Option<Frame> {
-    let mut text = Vec::new();
-    let mut ends = Vec::with_capacity(args.len());
+/// Puts the arguments of a command together; false if some are none.
+fn gather(request: &mut Words, args: &[Value]) -> bool {
+    request.clear();
     for arg in args {
         match arg {
-            Value::String(word) => text.extend_from_slice(&word.as_bytes()),
-            Value::Integer(number) => text.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
-            Value::Number(number) => match whole(*number) {
-                Some(number) => text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-                None => write_double(&mut text, *number),
-            },
-            _ => return None,
+            Value::String(word) => request.push(&word.as_bytes()),
+            Value::Integer(number) => request.push(itoa::Buffer::new().format(*number).as_bytes()),
+            Value::Number(number) => native::push_number(request, *number),
+            _ => return false,
         }
-        ends.push(text.len());
     }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    Some(starts.zip(&ends).map(|(start, &end)| &text[start..end]).collect())
-}
-
-/// While a library is loaded, it can only register functions.
-fn refuse_loading(state: &State, lua: &Lua, name: &str) -> mlua::Result<()> {
-    if state.loading.borrow().is_none() {
-        return Ok(());
-    }
-    complain(lua, format!("Script attempted to access nonexistent global variable '{name}'"))
+    true
 }
 
 fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<Value> {
-    refuse_loading(state, lua, if raises { "call" } else { "pcall" })?;
     let fails = |text: &str| {
         if raises {
             return raise(text);
@@ -153,22 +138,29 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
         let table = error_table(lua, &with_code(text.as_bytes()))?;
         Ok(Value::Table(table))
     };
-    if state.dispatcher.borrow().is_none() {
+    if state.host.is_empty() {
         return raise("redis.call/pcall can only be called inside a script invocation");
     }
     if args.is_empty() {
         return fails("Please specify at least one argument for this redis lib call");
     }
-    let Some(request) = words(args) else {
+    if !gather(&mut state.exchange.borrow_mut().request, args) {
         return fails("Lua redis lib command arguments must be strings or integers");
-    };
+    }
     {
         let mut exchange = state.exchange.borrow_mut();
-        exchange.request = request;
         exchange.out.clear();
         exchange.stop = None;
     }
-    state.ask(Ask::Call)?;
+    state.ask(Ask::Call);
+    finish(state, lua, raises)
+}
+
+/// What came of a call that has run: its value, or what it raises.
+fn finish(state: &State, lua: &Lua, raises: bool) -> mlua::Result<Value> {
+    if let Some(panic) = state.panic.take() {
+        std::panic::resume_unwind(panic);
+    }
     let mut exchange = state.exchange.borrow_mut();
     if let Some(stop) = exchange.stop.take() {
         return Err(Failure::Stop(stop).into());
@@ -176,7 +168,7 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     let reply = std::mem::take(&mut exchange.out);
     drop(exchange);
     if raises && let [b'-', text @ .., b'\r', b'\n'] = &*reply {
-        return Err(Failure::Table(text.to_vec()).into());
+        return Err(Failure::Reply(text.to_vec()).into());
     }
     let value = convert::value(lua, &reply);
     // The buffer serves the next call, unless this reply made it large.
@@ -186,26 +178,25 @@ fn call(state: &State, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<
     value
 }
 
-fn allows(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    refuse_loading(state, lua, "acl_check_cmd")?;
-    if state.dispatcher.borrow().is_none() {
+fn allows(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+    if state.host.is_empty() {
         return raise("redis.acl_check_cmd can only be called inside a script invocation");
     }
     if args.is_empty() {
         return raise("Please specify at least one argument for this redis lib call");
     }
-    let Some(request) = words(&args) else { return raise("redis.acl_check_cmd() require string arguments") };
-    state.exchange.borrow_mut().request = request;
-    state.ask(Ask::Allows)?;
+    if !gather(&mut state.exchange.borrow_mut().request, &args) {
+        return raise("redis.acl_check_cmd() require string arguments");
+    }
+    state.ask(Ask::Allows);
     match state.exchange.borrow().allowed {
         Some(allowed) => Ok(Value::Boolean(allowed)),
         None => raise("Invalid command passed to redis.acl_check_cmd()"),
     }
 }
 
-fn set_resp(state: &State, lua: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
-    refuse_loading(state, lua, "setresp")?;
-    if state.dispatcher.borrow().is_none() {
+fn set_resp(state: &State, _: &Lua, args: Variadic<Value>) -> mlua::Result<Value> {
+    if state.host.is_empty() {
         return raise("redis.setresp can only be called inside a script invocation");
     }
     let [version] = &args[..] else { return raise("redis.setresp() requires one argument.") };

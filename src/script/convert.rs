@@ -2,7 +2,7 @@
 
 use mlua::{Lua, Table, Value};
 
-use super::failure::error_table;
+use super::failure::reply_table;
 use crate::protocol::number;
 
 /// The values of one complete reply.
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         let count = usize::try_from(len);
         match (kind, count) {
             (b'+', _) => self.wrapped("ok", text),
-            (b'-', _) => Ok(Value::Table(error_table(self.lua, text)?)),
+            (b'-', _) => Ok(Value::Table(reply_table(self.lua, text)?)),
             (b':', _) => Ok(Value::Number(len_of(text))),
             (b'$', Ok(len)) => {
                 let body = self.body(len);
@@ -57,6 +57,13 @@ impl<'a> Reader<'a> {
             }
             (b'(', _) => self.wrapped("big_number", text),
             (b'=', Ok(len)) => self.verbatim(len),
+            (b'|', Ok(count)) => {
+                // Attributes are not shown to scripts.
+                for _ in 0..count.saturating_mul(2).min(self.rest.len()) {
+                    self.value()?;
+                }
+                self.value()
+            }
             _ => Ok(Value::Nil),
         }
     }

@@ -20,6 +20,8 @@ pub enum Stop {
 pub(super) enum Failure {
     /// A table with the field `err`, as Redis's own functions raise.
     Table(Vec<u8>),
+    /// The same, of an error that a command replied.
+    Reply(Vec<u8>),
     /// A text, as Lua's functions raise.
     Text(Vec<u8>),
     /// The end.
@@ -29,7 +31,9 @@ pub(super) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Table(text) | Failure::Text(text) => write!(f, "{}", String::from_utf8_lossy(text)),
+            Failure::Table(text) | Failure::Reply(text) | Failure::Text(text) => {
+                write!(f, "{}", String::from_utf8_lossy(text))
+            }
             Failure::Stop(stop) => write!(f, "{stop:?}"),
         }
     }
@@ -75,6 +79,16 @@ pub(super) fn error_table(lua: &Lua, text: &[u8]) -> mlua::Result<Table> {
     Ok(table)
 }
 
+/// The name of the field that marks errors of commands, which were counted when they were replied to the script.
+pub(super) const COUNTED: &str = "ignore_error_stats_update";
+
+/// The table that stands for an error that a command replied.
+pub(super) fn reply_table(lua: &Lua, text: &[u8]) -> mlua::Result<Table> {
+    let table = error_table(lua, text)?;
+    table.raw_set(COUNTED, true)?;
+    Ok(table)
+}
+
 /// Raises a table with a text that gets the code `ERR`.
 pub(super) fn raise<T>(text: impl AsRef<[u8]>) -> mlua::Result<T> {
     Err(Failure::Table(with_code(text.as_ref())).into())
@@ -115,6 +129,7 @@ pub(super) fn shown(lua: &Lua, raised: Value) -> mlua::Result<Value> {
     match Failure::find(&error) {
         Some(Failure::Stop(stop)) => Err(Failure::Stop(*stop).into()),
         Some(Failure::Table(text)) => Ok(Value::Table(error_table(lua, text)?)),
+        Some(Failure::Reply(text)) => Ok(Value::Table(reply_table(lua, text)?)),
         Some(Failure::Text(text)) => Ok(Value::String(lua.create_string(text)?)),
         None => Ok(Value::String(lua.create_string(other(&error))?)),
     }

@@ -43,6 +43,12 @@ impl<T: Into<Vec<u8>>> From<T> for LoadError {
     }
 }
 
+impl LoadError {
+    fn exists(name: &str, quote: &str) -> LoadError {
+        format!("Library {quote}{name}{quote} already exists").into()
+    }
+}
+
 /// What `FUNCTION RESTORE` does with what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestorePolicy {
@@ -66,7 +72,7 @@ pub struct Libraries {
 #[derive(Debug, Default, Clone)]
 struct State {
     libraries: Named,
-    /// Which library has a function, and at which place.
+    /// Which library has a function, and at which place. Case makes no difference, so the names are in lower case.
     functions: BTreeMap<String, (Arc<Library>, usize)>,
 }
 
@@ -74,10 +80,10 @@ impl State {
     fn add(&mut self, library: Arc<Library>, replace: bool) -> Result<(), LoadError> {
         let old = self.libraries.get(&library.name).cloned();
         if old.is_some() && !replace {
-            return Err(format!("Library '{}' already exists", library.name).into());
+            return Err(LoadError::exists(&library.name, "'"));
         }
         for function in &library.functions {
-            let owner = self.functions.get(&function.name);
+            let owner = self.functions.get(&function.name.to_ascii_lowercase());
             if owner.is_some_and(|(owner, _)| owner.name != library.name) {
                 return Err(format!("Function {} already exists", function.name).into());
             }
@@ -86,7 +92,7 @@ impl State {
             self.remove(&old);
         }
         for (at, function) in library.functions.iter().enumerate() {
-            self.functions.insert(function.name.clone(), (library.clone(), at));
+            self.functions.insert(function.name.to_ascii_lowercase(), (library.clone(), at));
         }
         self.libraries.insert(library.name.clone(), library);
         Ok(())
@@ -102,7 +108,11 @@ impl Libraries {
     /// The function of this name: its library and its place in it.
     pub fn find(&self, name: &[u8]) -> Option<(Arc<Library>, usize)> {
         let name = std::str::from_utf8(name).ok()?;
-        self.state.read().functions.get(name).cloned()
+        let state = self.state.read();
+        match state.functions.get(name) {
+            None => state.functions.get(&name.to_ascii_lowercase()).cloned(),
+            found => found.cloned(),
+        }
     }
 
     /// Adds a library.
@@ -121,6 +131,10 @@ impl Libraries {
         let mut state = self.state.write();
         let mut next = if policy == RestorePolicy::Flush { State::default() } else { state.clone() };
         for library in libraries {
+            // Redis words this one without quotes.
+            if policy == RestorePolicy::Append && next.libraries.contains_key(&library.name) {
+                return Err(LoadError::exists(&library.name, ""));
+            }
             next.add(Arc::new(library), policy == RestorePolicy::Replace)?;
         }
         *state = next;
@@ -221,6 +235,8 @@ mod tests {
         assert_eq!(libraries.add(library("b", &["f"]), false), Err("Function f already exists".into()));
         assert_eq!(libraries.add(library("a", &["h"]), true), Ok(()));
         assert!(libraries.find(b"f").is_none());
+        assert!(libraries.find(b"H").is_some());
+        assert_eq!(libraries.add(library("c", &["H"]), false), Err("Function H already exists".into()));
         assert_eq!(libraries.counts(), (1, 1));
         let several = || vec![library("c", &["x"]), library("d", &["h"])];
         assert!(libraries.restore(several(), RestorePolicy::Append).is_err());

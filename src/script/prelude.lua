@@ -1,7 +1,8 @@
 -- Prepares a virtual machine for scripts: what a script sees instead of Lua's own globals.
 --
 -- Arguments: Lua's globals, the functions and libraries written in Rust, and the constants of the `redis` table.
--- Returns: the environments of scripts and of functions as they are shown, the real tables behind them, and the runner.
+-- Returns: the environments of scripts and of functions as they are shown, the real table behind the former, the runner, and
+-- what loads a library.
 local G, native, libraries, redis = ...
 
 local error, type, rawnext, rawset, rawget = G.error, G.type, G.next, G.rawset, G.rawget
@@ -22,9 +23,9 @@ local function refuse()
 end
 
 local function readonly(real)
-  local face = {}
+  local face, meta = {}, { __index = real, __newindex = refuse, __metatable = false }
   shown[face] = real
-  return rawsetmetatable(face, { __index = real, __newindex = refuse, __metatable = false })
+  return rawsetmetatable(face, meta), meta
 end
 
 -- What read-only tables have for a metatable, as far as scripts are concerned.
@@ -208,10 +209,10 @@ end
 local function globals(api)
   local real = copy(base)
   real.redis, real.server = readonly(api), readonly(api)
-  local face = readonly(real)
+  local face, meta = readonly(real)
   real._G = face
   rawsetmetatable(real, { __index = missing })
-  return face, real
+  return face, real, meta
 end
 
 local api = copy(redis)
@@ -219,11 +220,7 @@ for name, value in rawnext, native.scripts do
   api[name] = value
 end
 local scripts, script_globals = globals(api)
-api = copy(redis)
-for name, value in rawnext, native.functions do
-  api[name] = value
-end
-local functions = globals(api)
+local functions, function_globals, meta = globals(copy(redis))
 
 -- Runs `body`, and returns whether it ended well and its first result or what it raised.
 local handler = native.handler
@@ -238,4 +235,20 @@ local function run(where, body, keys, argv)
   return ok, result
 end
 
-return scripts, functions, script_globals, run
+-- While a library is loaded, what its functions see later is not there yet: it can only register them, and log.
+api = copy(native.loading)
+for name, value in rawnext, redis do
+  if name == "log" or name:find("^LOG_") or name:find("^REDIS_VERSION") then
+    api[name] = value
+  end
+end
+api = readonly(rawsetmetatable(api, { __index = missing }))
+local loading = rawsetmetatable({ redis = api, server = api }, { __index = missing })
+local function load_library(body)
+  meta.__index, shown[functions] = loading, loading
+  local ok, result = run(functions, body)
+  meta.__index, shown[functions] = function_globals, function_globals
+  return ok, result
+end
+
+return scripts, functions, script_globals, run, load_library

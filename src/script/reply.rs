@@ -2,7 +2,7 @@
 
 use mlua::{Error, Table, Value};
 
-use super::failure::{Failure, Stop};
+use super::failure::{COUNTED, Failure, Stop};
 use super::number::cast;
 use super::vm::{Ended, Run, State};
 use crate::protocol::{Reply, Version};
@@ -15,24 +15,24 @@ const DEPTH_MAX: usize = 128;
 /// # Errors
 /// There is no memory to look at it.
 pub(super) fn write(state: &State, reply: &mut Reply<'_>, value: Value) -> mlua::Result<()> {
-    write_at(state.version.get(), reply, value, 0)
+    write_at(state, reply, value, 0)
 }
 
-fn write_at(version: Version, reply: &mut Reply<'_>, value: Value, depth: usize) -> mlua::Result<()> {
+fn write_at(state: &State, reply: &mut Reply<'_>, value: Value, depth: usize) -> mlua::Result<()> {
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
-        Value::Boolean(value) if version == Version::Resp3 => reply.boolean(value),
+        Value::Boolean(value) if state.version.get() == Version::Resp3 => reply.boolean(value),
         Value::Boolean(true) => reply.integer(1),
         Value::Integer(number) => reply.integer(number),
         Value::Number(number) => reply.integer(cast(number)),
         Value::Table(_) if depth >= DEPTH_MAX => reply.error("ERR reached lua stack limit"),
-        Value::Table(table) => return write_table(version, reply, &table, depth),
+        Value::Table(table) => return write_table(state, reply, &table, depth),
         _ => reply.null(),
     }
     Ok(())
 }
 
-fn write_table(version: Version, reply: &mut Reply<'_>, table: &Table, depth: usize) -> mlua::Result<()> {
+fn write_table(state: &State, reply: &mut Reply<'_>, table: &Table, depth: usize) -> mlua::Result<()> {
     let text = |name: &str| -> mlua::Result<Option<Vec<u8>>> {
         Ok(match table.raw_get::<Value>(name)? {
             Value::String(text) => Some(text.as_bytes().to_vec()),
@@ -40,6 +40,7 @@ fn write_table(version: Version, reply: &mut Reply<'_>, table: &Table, depth: us
         })
     };
     if let Some(text) = text("err")? {
+        count(state, table, &text);
         reply.error(text);
         return Ok(());
     }
@@ -60,8 +61,8 @@ fn write_table(version: Version, reply: &mut Reply<'_>, table: &Table, depth: us
         let (mark, mut count) = (reply.begin(), 0);
         for pair in map.pairs::<Value, Value>() {
             let (key, value) = pair?;
-            write_at(version, reply, key, depth + 1)?;
-            write_at(version, reply, value, depth + 1)?;
+            write_at(state, reply, key, depth + 1)?;
+            write_at(state, reply, value, depth + 1)?;
             count += 1;
         }
         reply.end_map(mark, count);
@@ -70,7 +71,7 @@ fn write_table(version: Version, reply: &mut Reply<'_>, table: &Table, depth: us
     if let Value::Table(set) = table.raw_get::<Value>("set")? {
         let (mark, mut count) = (reply.begin(), 0);
         for pair in set.pairs::<Value, Value>() {
-            write_at(version, reply, pair?.0, depth + 1)?;
+            write_at(state, reply, pair?.0, depth + 1)?;
             count += 1;
         }
         reply.end_set(mark, count);
@@ -88,13 +89,25 @@ fn write_table(version: Version, reply: &mut Reply<'_>, table: &Table, depth: us
     loop {
         match table.raw_get::<Value>(count + 1)? {
             Value::Nil => break,
-            value => write_at(version, reply, value, depth + 1)?,
+            value => write_at(state, reply, value, depth + 1)?,
         }
         count += 1;
     }
     reply.end_array(mark, count);
     Ok(())
 }
+
+/// Notes an error that is to be counted, which one of a command was already.
+fn count(state: &State, table: &Table, text: &[u8]) {
+    if matches!(table.raw_get::<Value>(COUNTED), Ok(Value::Boolean(true))) {
+        return;
+    }
+    let code = text.iter().take(CODE_MAX).position(|&byte| byte == b' ').map_or(&b"ERR"[..], |end| &text[..end]);
+    state.codes.borrow_mut().push(String::from_utf8_lossy(code).into_owned());
+}
+
+/// Bytes within which an error's code ends.
+const CODE_MAX: usize = 32;
 
 fn write_verbatim(reply: &mut Reply<'_>, table: &Table) -> mlua::Result<bool> {
     let Value::Table(verbatim) = table.raw_get::<Value>("verbatim_string")? else { return Ok(false) };
@@ -121,6 +134,7 @@ pub(super) fn write_failure(state: &State, reply: &mut Reply<'_>, run: &Run<'_>,
                 (Ok(source), Ok(line)) => Some((source, line)),
                 _ => None,
             };
+            count(state, &table, &text);
             write_error(reply, run.name, &text, place);
         }
         Value::Error(error) => {
@@ -131,7 +145,9 @@ pub(super) fn write_failure(state: &State, reply: &mut Reply<'_>, run: &Run<'_>,
             if *stop == Stop::Undeclared {
                 return Ended::Undeclared;
             }
+            state.codes.borrow_mut().push("ERR".into());
             write_error(reply, run.name, reason(*stop, run.is_function).as_bytes(), state.place.borrow_mut().take());
+            return Ended::Stopped;
         }
         value => {
             let text = match &value {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
 
 use parking_lot::RwLock;
 
@@ -24,6 +24,8 @@ pub struct Shared {
     pub libraries: Libraries,
     /// What the workers run.
     pub watches: Watches,
+    /// Whether scripts may call what they are not to call, for tests.
+    pub allows_all: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ impl Shared {
             flushes: AtomicU64::new(0),
             libraries: Libraries::default(),
             watches: Watches::new(workers),
+            allows_all: AtomicBool::new(false),
         }
     }
 

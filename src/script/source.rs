@@ -39,6 +39,11 @@ impl Features {
         true
     }
 
+    /// What the first line of a script declares; `None` where that is wrong.
+    pub fn of(text: &[u8]) -> Option<Features> {
+        features(text).ok().map(|(features, _)| features)
+    }
+
     /// The names of those that are set.
     pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         let set = [self.no_writes, self.allow_oom, self.allow_stale, self.no_cluster, self.cross_slot];

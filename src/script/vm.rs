@@ -1,5 +1,6 @@
 //! A worker's virtual machine: it compiles scripts once, and runs them with a [`Host`] for their calls.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,15 +11,20 @@ use mlua::{Function, HookTriggers, Lua, Table, Value, VmState};
 
 use super::failure::{Failure, Stop};
 use super::library::Library;
+use super::native;
 use super::random::Random;
 use super::shared::Shared;
+use super::slot::Slot;
 use super::source::Source;
 use super::watch::Task;
 use super::{api, reply};
-use crate::protocol::{Args, Frame, Reply, Version};
+use crate::protocol::{Args, Reply, Version, Words};
 
 /// Instructions between two looks at the clock.
 const STRIDE: u32 = 20_000;
+/// Memory in use, in percent of what was left by the last collection, at which the next begins. Most of what is there is the
+/// libraries and lives for ever, so the usual 200 would go through them again and again.
+const GC_PAUSE: i32 = 1000;
 /// Compiled scripts that a worker keeps.
 pub(super) const COMPILED_MAX: usize = 1000;
 
@@ -46,6 +52,8 @@ pub struct Run<'a> {
     pub keys: Args<'a>,
     /// The other arguments.
     pub argv: Args<'a>,
+    /// Whether everything is entered for it.
+    pub is_alone: bool,
     /// Milliseconds after which others are told that it is slow.
     pub busy_ms: u64,
     /// Milliseconds after which it ends if it has changed nothing; 0 for never.
@@ -59,12 +67,13 @@ pub enum Ended {
     Replied,
     /// It went to a key that it did not declare, before any change.
     Undeclared,
+    /// It was ended before it was done, and replied an error.
+    Stopped,
 }
 
 /// What the dispatcher is asked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Ask {
-    #[default]
     Call,
     Allows,
     Command,
@@ -73,8 +82,7 @@ pub(super) enum Ask {
 /// What goes between a function of the `redis` table and the host.
 #[derive(Default)]
 pub(super) struct Exchange {
-    pub ask: Ask,
-    pub request: Frame,
+    pub request: Words,
     pub out: Vec<u8>,
     pub stop: Option<Stop>,
     pub allowed: Option<bool>,
@@ -85,6 +93,7 @@ pub(super) struct Exchange {
 struct Timing {
     name: String,
     is_function: bool,
+    is_alone: bool,
     started: Instant,
     busy: Duration,
     limit: Option<Duration>,
@@ -92,8 +101,10 @@ struct Timing {
 
 /// What the machine's functions share.
 pub(super) struct State {
-    /// Hands the exchange to the host, while a script runs.
-    pub dispatcher: RefCell<Option<Function>>,
+    /// Runs the calls of the script that runs.
+    pub host: Slot,
+    /// What a call of a command panicked with, until that goes on.
+    pub panic: Cell<Option<Box<dyn Any + Send>>>,
     pub exchange: RefCell<Exchange>,
     /// The protocol in which the script gets replies.
     pub version: Cell<Version>,
@@ -102,6 +113,8 @@ pub(super) struct State {
     pub loading: RefCell<Option<Vec<super::compile::Registration>>>,
     /// Where a script was when it was ended.
     pub place: RefCell<Option<(String, usize)>>,
+    /// Codes of errors that are no command's, but the script's own.
+    pub codes: RefCell<Vec<String>>,
     timing: RefCell<Option<Timing>>,
     shared: &'static Shared,
     worker: usize,
@@ -121,6 +134,7 @@ pub struct Vm {
     pub(super) functions: Table,
     globals: Table,
     pub(super) runner: Function,
+    loader: Function,
     pub(super) compiled: RefCell<HashMap<[u8; 40], Compiled>>,
     pub(super) loaded: RefCell<HashMap<String, Loaded>>,
     pub(super) flushes: Cell<u64>,
@@ -135,12 +149,14 @@ impl Vm {
     /// There is no memory for it.
     pub fn new(shared: &'static Shared, worker: usize, memory: usize, version: &str) -> mlua::Result<Vm> {
         let state = Rc::new(State {
-            dispatcher: RefCell::default(),
+            host: Slot::default(),
+            panic: Cell::default(),
             exchange: RefCell::default(),
             version: Cell::new(Version::Resp2),
             random: Random::new(),
             loading: RefCell::default(),
             place: RefCell::default(),
+            codes: RefCell::default(),
             timing: RefCell::default(),
             shared,
             worker,
@@ -149,7 +165,8 @@ impl Vm {
         let hooked = state.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(STRIDE), move |_, _| hooked.tick())?;
         lua.set_memory_limit(memory)?;
-        let (scripts, functions, globals, runner) = parts;
+        lua.gc_set_pause(GC_PAUSE);
+        let (scripts, functions, globals, runner, loader) = parts;
         Ok(Vm {
             lua,
             state,
@@ -157,6 +174,7 @@ impl Vm {
             functions,
             globals,
             runner,
+            loader,
             compiled: RefCell::default(),
             loaded: RefCell::default(),
             flushes: Cell::new(shared.flushes()),
@@ -182,30 +200,26 @@ impl Vm {
     pub fn run(&self, body: &Function, run: Run<'_>, host: &mut dyn Host, reply: &mut Reply<'_>) -> Ended {
         self.state.begin(&run);
         let start = reply.len();
-        let result = self.lua.scope(|scope| {
-            let state = self.state.clone();
-            let dispatcher = scope.create_function_mut(move |_, ()| {
-                state.serve(host);
-                Ok(())
-            })?;
-            *self.state.dispatcher.borrow_mut() = Some(dispatcher);
-            let result = self.invoke(body, &run);
-            *self.state.dispatcher.borrow_mut() = None;
-            let (ok, value) = result?;
+        let result = self.state.host.lend(host, || self.invoke(body, &run));
+        let ended = result.and_then(|(ok, value)| {
             if ok {
                 reply::write(&self.state, reply, value)?;
                 return Ok(Ended::Replied);
             }
             Ok(reply::write_failure(&self.state, reply, &run, value))
         });
-        *self.state.dispatcher.borrow_mut() = None;
         self.state.end();
         self.tidy();
-        result.unwrap_or_else(|error| {
+        ended.unwrap_or_else(|error: mlua::Error| {
             reply.truncate(start);
             reply::write_trouble(reply, run.name, &error);
             Ended::Replied
         })
+    }
+
+    /// The codes of the errors that the last run replied, without those of commands that it called.
+    pub fn take_codes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.state.codes.borrow_mut())
     }
 
     /// Lua 5.1 does not collect when memory is refused, so it is done before a script's garbage is in the next one's way.
@@ -218,22 +232,9 @@ impl Vm {
     }
 
     fn invoke(&self, body: &Function, run: &Run<'_>) -> mlua::Result<(bool, Value)> {
-        let keys = self.table(run.keys)?;
-        let argv = self.table(run.argv)?;
-        if run.is_function {
-            return self.runner.call((&self.functions, body, keys, argv));
-        }
-        self.globals.raw_set("KEYS", keys)?;
-        self.globals.raw_set("ARGV", argv)?;
-        self.runner.call((&self.scripts, body))
-    }
-
-    fn table(&self, args: Args<'_>) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
-        for (index, arg) in args.iter().enumerate() {
-            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
-        }
-        Ok(table)
+        let (environment, globals) =
+            if run.is_function { (&self.functions, None) } else { (&self.scripts, Some(&self.globals)) };
+        native::invoke(&self.lua, (&self.runner, environment, body), globals, run.keys, run.argv)
     }
 
     /// Runs the text of a library, which registers its functions.
@@ -241,12 +242,13 @@ impl Vm {
         *self.state.timing.borrow_mut() = Some(Timing {
             name: String::new(),
             is_function: true,
+            is_alone: false,
             started: Instant::now(),
             busy: Duration::MAX,
             limit: Some(limit),
         });
         self.state.shared.watches.of(self.state.worker).begin();
-        let result = self.runner.call((&self.functions, body));
+        let result = self.loader.call(body);
         self.state.end();
         result
     }
@@ -258,8 +260,8 @@ impl State {
         *self.place.borrow_mut() = None;
         let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
         let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };
-        let (name, is_function) = (run.name.to_owned(), run.is_function);
-        *self.timing.borrow_mut() = Some(Timing { name, is_function, started: Instant::now(), busy, limit });
+        let (name, is_function, is_alone) = (run.name.to_owned(), run.is_function, run.is_alone);
+        *self.timing.borrow_mut() = Some(Timing { name, is_function, is_alone, started: Instant::now(), busy, limit });
         self.shared.watches.of(self.worker).begin();
     }
 
@@ -268,23 +270,17 @@ impl State {
         self.shared.watches.end(self.worker);
     }
 
-    /// Does for the exchange what it asks the host.
-    fn serve(&self, host: &mut dyn Host) {
-        let mut exchange = self.exchange.borrow_mut();
-        let Exchange { ask, request, out, stop, allowed, command } = &mut *exchange;
-        match ask {
-            Ask::Call => *stop = host.call(request.args(), self.version.get(), out).err(),
-            Ask::Allows => *allowed = host.allows(request.args()),
-            Ask::Command => *command = host.command(),
-        }
-    }
-
-    /// Asks the host; false where no script runs.
-    pub(super) fn ask(&self, ask: Ask) -> mlua::Result<bool> {
-        let Some(dispatcher) = self.dispatcher.borrow().clone() else { return Ok(false) };
-        self.exchange.borrow_mut().ask = ask;
-        dispatcher.call::<()>(())?;
-        Ok(true)
+    /// Does for the exchange what the host is asked; nothing where no script runs.
+    pub(super) fn ask(&self, ask: Ask) {
+        self.host.with(|host| {
+            let mut exchange = self.exchange.borrow_mut();
+            let Exchange { request, out, stop, allowed, command } = &mut *exchange;
+            match ask {
+                Ask::Call => *stop = host.call(request.args(), self.version.get(), out).err(),
+                Ask::Allows => *allowed = host.allows(request.args()),
+                Ask::Command => *command = host.command(),
+            }
+        });
     }
 
     /// Looks at the clock, now and then while a script runs.
@@ -322,12 +318,13 @@ impl State {
         if watches.is_noted(self.worker) {
             return Ok(());
         }
-        self.ask(Ask::Command)?;
+        self.ask(Ask::Command);
         let command = std::mem::take(&mut self.exchange.borrow_mut().command);
         if let Some(timing) = &*self.timing.borrow() {
-            let (name, started) = (timing.name.clone(), timing.started);
+            let (name, started, is_alone) = (timing.name.clone(), timing.started, timing.is_alone);
             tracing::warn!(script = %name, "a script is slow: it has run for {:?}", started.elapsed());
-            watches.note_slow(self.worker, Task { name, command, is_function: timing.is_function, started });
+            let task = Task { name, command, is_function: timing.is_function, started, is_alone };
+            watches.note_slow(self.worker, task);
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub struct Task {
     pub is_function: bool,
     /// When it began.
     pub started: Instant,
+    /// Whether it has entered everything, so that nobody else gets at any key.
+    pub is_alone: bool,
 }
 
 /// One worker's script, as others see it.
@@ -36,6 +38,8 @@ pub struct Watches {
     workers: Box<[Watch]>,
     /// Slow scripts at the moment, so that whoever waits finds out by one load.
     slow: AtomicU64,
+    /// A slow script has entered everything.
+    alone: AtomicBool,
     ends: AtomicBool,
 }
 
@@ -79,7 +83,7 @@ impl Watches {
     /// Watches of this many workers.
     pub(super) fn new(workers: usize) -> Self {
         let workers = (0..workers.max(1)).map(|_| Watch::default()).collect();
-        Watches { workers, slow: AtomicU64::new(0), ends: AtomicBool::new(false) }
+        Watches { workers, slow: AtomicU64::new(0), alone: AtomicBool::new(false), ends: AtomicBool::new(false) }
     }
 
     /// The watch of one worker.
@@ -93,6 +97,12 @@ impl Watches {
         self.slow.load(Relaxed) > 0
     }
 
+    /// Whether a script that has entered everything has run for long, so that nobody else can do anything.
+    #[inline]
+    pub fn holds_everything(&self) -> bool {
+        self.alone.load(Relaxed)
+    }
+
     /// Whether it is known that this worker's script has run for long.
     pub(super) fn is_noted(&self, worker: usize) -> bool {
         self.workers[worker].slow.load(Relaxed)
@@ -101,6 +111,9 @@ impl Watches {
     /// A worker's script has turned out to run for long: only then others are told what it is.
     pub(super) fn note_slow(&self, worker: usize, task: Task) {
         let watch = &self.workers[worker];
+        if task.is_alone {
+            self.alone.store(true, Relaxed);
+        }
         *watch.task.lock() = Some(task);
         if !watch.slow.swap(true, Relaxed) {
             self.slow.fetch_add(1, Relaxed);
@@ -112,7 +125,10 @@ impl Watches {
         let watch = &self.workers[worker];
         if watch.slow.swap(false, Relaxed) {
             self.slow.fetch_sub(1, Relaxed);
-            *watch.task.lock() = None;
+            // Of those that have entered everything there is one at a time.
+            if watch.task.lock().take().is_some_and(|task| task.is_alone) {
+                self.alone.store(false, Relaxed);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod acl;
 mod secret;
+pub mod tls;
 
 pub use acl::{Acl, Login, User};
 pub use secret::{Digest, random_hex};

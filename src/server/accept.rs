@@ -7,12 +7,15 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use monoio::io::Splitable;
 use monoio::net::{TcpListener, TcpStream, UnixListener};
 use nix::sys::socket::{MsgFlags, send};
 
 use super::connection::Connection;
-use super::hub::Hub;
+use super::hub::{Hub, Stay};
 use super::task;
+use super::tls::{self, Tls, TlsInlet, TlsOutlet};
+use super::transport::{Inlet, Outlet};
 use crate::command::unix_ms;
 use crate::config::Settings;
 use crate::session::{Arrival, Client, Transport};
@@ -36,15 +39,15 @@ const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
 /// How long a worker leaves a listener alone that it cannot accept from.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Serves a TCP listener until the server ends.
-pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener) {
+/// Serves a TCP listener until the server ends. Its clients speak TLS if `tls` is given.
+pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener, tls: Option<&'static Tls>) {
     let pace = Pace::default();
     let own = listener.local_addr().ok();
     loop {
         match listener.accept().await {
             Ok(_) if hub.node.shutdown.is_requested() => return,
             Ok((stream, peer)) => {
-                admit_tcp(&hub, stream, peer, own);
+                admit_tcp(&hub, stream, peer, own, tls);
                 pace.take_turns(&hub).await;
             }
             Err(_) if hub.node.shutdown.is_requested() => return,
@@ -62,7 +65,9 @@ pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: Strin
             Ok((stream, _)) => {
                 let address = format!("{path}:0");
                 let arrival = arrival(&hub, address.clone(), address, Transport::Unix, stream.as_raw_fd());
-                admit(&hub, stream, arrival);
+                if let Some(guest) = admit(&hub, &stream, arrival, true) {
+                    guest.serve(&hub, stream.into_split());
+                }
                 pace.take_turns(&hub).await;
             }
             Err(_) if hub.node.shutdown.is_requested() => return,
@@ -71,10 +76,10 @@ pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: Strin
     }
 }
 
-fn admit_tcp(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr, own: Option<SocketAddr>) {
+fn admit_tcp(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr, own: Option<SocketAddr>, tls: Option<&'static Tls>) {
     let settings = hub.node.config.current();
     if settings.protected_mode && !is_loopback(peer.ip()) && hub.node.acl.default_user().has_no_password() {
-        refuse(hub, &stream, DENIED);
+        refuse(hub, &stream, DENIED, tls.is_none());
         return;
     }
     tune(&stream, &settings);
@@ -82,7 +87,14 @@ fn admit_tcp(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr, own: Option<Soc
     let local = own.filter(|own| !own.ip().is_unspecified()).or_else(|| stream.local_addr().ok());
     let local = local.map_or_else(String::new, |local| local.to_string());
     let arrival = arrival(hub, peer.to_string(), local, Transport::Tcp, stream.as_raw_fd());
-    admit(hub, stream, arrival);
+    let Some(guest) = admit(hub, &stream, arrival, tls.is_none()) else { return };
+    match tls {
+        None => guest.serve(hub, stream.into_split()),
+        Some(tls) => match tls::halves(stream, tls, hub) {
+            Ok(halves) => guest.greet(hub, halves),
+            Err(error) => tracing::error!("a client cannot be served by TLS: {error}"),
+        },
+    }
 }
 
 /// Sets what a TCP connection needs. It may have been reset already; then its first read says so.
@@ -101,25 +113,50 @@ fn arrival(hub: &Hub, address: String, local_address: String, transport: Transpo
     Arrival { address, local_address, transport, worker, now_ms: unix_ms(), socket }
 }
 
-fn admit<S: super::connection::Stream>(hub: &Rc<Hub>, stream: S, arrival: Arrival) {
+/// A client that was let in.
+struct Guest {
+    client: Client,
+    stay: Stay,
+}
+
+/// Lets a client in if there is room. Who is not hears why, if it speaks `plain`ly.
+fn admit(hub: &Rc<Hub>, stream: &impl AsRawFd, arrival: Arrival, plain: bool) -> Option<Guest> {
     let settings = hub.node.config.current();
     let Some(info) = hub.node.registry.register(arrival, settings.maxclients as usize) else {
-        refuse(hub, &stream, TOO_MANY);
-        return;
+        refuse(hub, stream, TOO_MANY, plain);
+        return None;
     };
     telemetry::add(&hub.counters.connections, 1);
     let client = Client::new(info.clone(), &hub.node.acl);
-    let stay = hub.admit(info.clone());
-    let mut connection = Connection::new(stream, hub.clone(), client, stay);
-    // The task borrows the connection where it lies: an async function that took it would reserve its space twice.
-    let serving = async move { connection.serve().await };
-    task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+    Some(Guest { client, stay: hub.admit(info) })
 }
 
-/// Tells a client that it is not served, as far as its socket takes the text at once.
-fn refuse(hub: &Hub, stream: &impl AsRawFd, text: &str) {
+impl Guest {
+    /// Serves it in a task of its own.
+    fn serve<I: Inlet, O: Outlet>(self, hub: &Rc<Hub>, halves: (I, O)) {
+        let info = self.client.info.clone();
+        let mut connection = Connection::new(halves, hub.clone(), self.client, self.stay);
+        // The task borrows the connection where it lies: an async function that took it would reserve its space twice.
+        let serving = async move { connection.serve().await };
+        task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+    }
+
+    /// The same after a handshake.
+    fn greet(self, hub: &Rc<Hub>, halves: (TlsInlet, TlsOutlet)) {
+        let info = self.client.info.clone();
+        let mut connection = Connection::new(halves, hub.clone(), self.client, self.stay);
+        let serving = async move { connection.greet_and_serve().await };
+        task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+    }
+}
+
+/// Turns a client away. It hears why as far as its socket takes the text at once, and if it speaks `plain`ly: before a
+/// handshake there are no words that a client of TLS understands.
+fn refuse(hub: &Hub, stream: &impl AsRawFd, text: &str, plain: bool) {
     telemetry::add(&hub.counters.rejected_connections, 1);
-    let _ = send(stream.as_raw_fd(), text.as_bytes(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+    if plain {
+        let _ = send(stream.as_raw_fd(), text.as_bytes(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+    }
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

@@ -140,6 +140,8 @@ impl Batch {
         worker.refresh();
         let worker = &*worker;
         self.client.info.active_ms.store(worker.now_ms, Relaxed);
+        // CLIENT LIST shows the request that asks for it too.
+        self.client.info.query_bytes.store(self.pending(), Relaxed);
         let before = worker.counters().commands.load(Relaxed);
         let next = self.run(worker, out);
         telemetry::add(&self.client.info.commands, worker.counters().commands.load(Relaxed).wrapping_sub(before));

@@ -1,27 +1,20 @@
 //! One connection: receive, execute all that has come, send all replies, and again.
 
 use std::future::{Future, poll_fn};
-use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
-use monoio::buf::SliceMut;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Split, Splitable};
-
 use super::batch::{Batch, Next};
 use super::hub::{Hub, Stay};
 use super::send::Sender;
+use super::transport::{Inlet, Outlet};
 use super::wait::Early;
 use crate::command::{farewell, is_unserved, serve_later, unix_ms};
 use crate::session::Client;
 use crate::telemetry;
-
-/// A connected socket of a kind that clients come by.
-pub(super) trait Stream: AsyncReadRent + AsyncWriteRent + AsRawFd + Split + 'static {}
-impl<S: AsyncReadRent + AsyncWriteRent + AsRawFd + Split + 'static> Stream for S {}
 
 /// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
 /// waits while bytes are there to be received or read, and a client faster than its server would keep the thread.
@@ -34,23 +27,23 @@ const BUSY_TURNS: u32 = 16;
 const BUSY_SLEEP: Duration = Duration::from_micros(100);
 
 /// A connection and its client.
-pub(super) struct Connection<S: Stream> {
+pub(super) struct Connection<I: Inlet, O: Outlet> {
     // Fields are dropped in this order: the client is signed off before its descriptor is closed and given to a stranger.
     _stay: Stay,
-    pub(super) receiver: Receiver<S>,
-    pub(super) sender: Sender<OwnedWriteHalf<S>>,
+    pub(super) receiver: Receiver<I>,
+    pub(super) sender: Sender<O>,
     pub(super) hub: Rc<Hub>,
     pub(super) batch: Batch,
     /// Receives and full reply buffers in a row that did not have to wait.
     hasty: u32,
 }
 
-/// The receiving half of a socket.
-pub(super) enum Receiver<S> {
+/// The receiving half, and what it is at.
+pub(super) enum Receiver<I> {
     /// Nothing is under way.
-    Idle(OwnedReadHalf<S>),
+    Idle(I),
     /// A receive that began while the client waited, and outlasts that.
-    Early(Early<S>),
+    Early(Early<I>),
     /// In between.
     Taken,
 }
@@ -59,12 +52,11 @@ pub(super) enum Receiver<S> {
 #[derive(Debug)]
 pub(super) struct Ended;
 
-impl<S: Stream> Connection<S> {
+impl<I: Inlet, O: Outlet> Connection<I, O> {
     /// A connection that has just been accepted.
-    pub(super) fn new(stream: S, hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
-        let (receiver, writer) = stream.into_split();
-        let sender = Sender::new(writer, hub.clone(), client.info.clone());
-        let (receiver, batch) = (Receiver::Idle(receiver), Batch::new(client));
+    pub(super) fn new((inlet, outlet): (I, O), hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
+        let sender = Sender::new(outlet, hub.clone(), client.info.clone());
+        let (receiver, batch) = (Receiver::Idle(inlet), Batch::new(client));
         Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0 }
     }
 
@@ -80,6 +72,7 @@ impl<S: Stream> Connection<S> {
                 break;
             }
         }
+        self.sender.finish();
     }
 
     /// Receives once into the batch's buffer.
@@ -99,10 +92,9 @@ impl<S: Stream> Connection<S> {
     async fn read(&mut self, buffer: Vec<u8>, room: usize) -> Result<(Vec<u8>, usize), Ended> {
         self.take_turns().await;
         let Receiver::Idle(receiver) = &mut self.receiver else { return Err(Ended) };
-        let start = buffer.len();
         let mut hasty = true;
-        let (result, slice) = {
-            let mut read = pin!(receiver.read(SliceMut::new(buffer, start, start + room)));
+        let (result, buffer) = {
+            let mut read = pin!(receiver.receive(buffer, room));
             let mailbox = &self.batch.client.info.mailbox;
             loop {
                 let event = poll_fn(|context| match read.as_mut().poll(context) {
@@ -123,7 +115,7 @@ impl<S: Stream> Connection<S> {
         // No bytes: the client has ended its side, was reset, or was killed by a shutdown of the socket.
         let received = result.ok().filter(|received| *received > 0).ok_or(Ended)?;
         self.count_received(received);
-        Ok((slice.into_inner(), received))
+        Ok((buffer, received))
     }
 
     pub(super) fn count_received(&self, received: usize) {
@@ -219,7 +211,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-impl<S: Stream> Drop for Connection<S> {
+impl<I: Inlet, O: Outlet> Drop for Connection<I, O> {
     fn drop(&mut self) {
         farewell(self.hub.node, &mut self.batch.client);
     }

@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::connection::{Connection, Stream};
+use super::connection::Connection;
+use super::transport::{Inlet, Outlet};
 use crate::command::unix_ms;
 
-impl<S: Stream> Connection<S> {
+impl<I: Inlet, O: Outlet> Connection<I, O> {
     /// What this worker has recorded so far; to be given to [`Connection::acknowledge`] after a batch.
     #[inline]
     pub(super) fn recorded(&self) -> u64 {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::buffers::Buffers;
 use super::fair::Fair;
+use super::tls::Tls;
 use crate::command::{Node, Worker};
 use crate::session::ClientInfo;
 use crate::telemetry::Counters;
@@ -24,6 +25,8 @@ pub(super) struct Hub {
     pub(super) buffers: Buffers,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
+    /// What clients need that speak TLS, if any may.
+    pub(super) tls: Option<&'static Tls>,
     /// Whether a task works at a snapshot.
     pub(super) is_saving: Cell<bool>,
     /// The connections, by the ids of their clients.
@@ -46,13 +49,14 @@ pub(super) struct Stay {
 
 impl Hub {
     /// The state of a worker without connections. Its own sockets do not block if `nonblocking`, as epoll needs it.
-    pub(super) fn new(worker: Worker, nonblocking: bool) -> io::Result<Rc<Hub>> {
+    pub(super) fn new(worker: Worker, nonblocking: bool, tls: Option<&'static Tls>) -> io::Result<Rc<Hub>> {
         Ok(Rc::new(Hub {
             node: worker.node,
             counters: worker.counters(),
             worker: RefCell::new(worker),
             buffers: Buffers::default(),
             fair: Fair::new(nonblocking)?,
+            tls,
             is_saving: Cell::new(false),
             guests: RefCell::default(),
         }))

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::config::Settings;
+use crate::config::{Addresses, Settings};
 use crate::host::sockets::{self, Inherited};
 
 /// The listeners of one worker, bound and listening, not yet known to its driver.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
+    /// Those whose clients speak TLS.
+    pub(super) tls: Vec<TcpListener>,
     pub(super) unix: Option<UnixListener>,
     /// Whether they are the service manager's, which goes on listening when this server has ended.
     pub(super) inherited: bool,
@@ -62,26 +64,19 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
     let inherited =
         sockets::take().map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
     if !inherited.is_empty() {
-        adopt(&mut bound, inherited, nonblocking)
+        adopt(&mut bound, inherited, nonblocking, settings.tls_port)
             .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
         return Ok(bound);
     }
-    if settings.port != 0 {
-        for (address, optional) in addresses(settings)? {
-            match tcp(address, settings.tcp_backlog, workers, nonblocking) {
-                Ok(listeners) => {
-                    bound.addresses.push(address);
-                    bound.workers.iter_mut().zip(listeners).for_each(|(worker, listener)| worker.tcp.push(listener));
-                }
-                Err(error) if optional && is_absent(&error) => (),
-                Err(error) => return Err(tcp_failure(address, &error)),
-            }
-        }
-        if bound.addresses.is_empty() && !settings.bind.0.is_empty() {
-            return Err(
-                "none of the addresses of the setting bind exists on this machine; give one that does".to_owned()
-            );
-        }
+    let port = Port { bind: &settings.bind, of: "bind", number: settings.port, name: "port" };
+    for (address, listeners) in port.listen(|address| tcp(address, settings.tcp_backlog, workers, nonblocking))? {
+        bound.addresses.push(address);
+        bound.workers.iter_mut().zip(listeners).for_each(|(worker, listener)| worker.tcp.push(listener));
+    }
+    let port = Port { number: settings.tls_port, name: "tls-port", ..port };
+    for (address, listeners) in port.listen(|address| tcp(address, settings.tcp_backlog, workers, nonblocking))? {
+        bound.addresses.push(address);
+        bound.workers.iter_mut().zip(listeners).for_each(|(worker, listener)| worker.tls.push(listener));
     }
     let path = &settings.unixsocket;
     if !path.as_os_str().is_empty() {
@@ -97,16 +92,18 @@ pub(super) fn bind(settings: &Settings, workers: usize, nonblocking: bool) -> Re
 }
 
 /// Takes the sockets that the service manager listens on (LISTEN_FDS) in place of those of the settings. All workers share
-/// each, since only its owner can open more of them on the same address.
-fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool) -> io::Result<()> {
+/// each, since only its owner can open more of them on the same address. One on `tls_port` is for TLS.
+fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool, tls_port: u16) -> io::Result<()> {
     bound.workers.iter_mut().for_each(|worker| worker.inherited = true);
     for socket in inherited {
         match socket {
             Inherited::Tcp(listener) => {
                 listener.set_nonblocking(nonblocking)?;
-                bound.addresses.push(listener.local_addr()?);
+                let address = listener.local_addr()?;
+                bound.addresses.push(address);
                 for worker in &mut bound.workers {
-                    worker.tcp.push(listener.try_clone()?);
+                    let clients = if address.port() == tls_port { &mut worker.tls } else { &mut worker.tcp };
+                    clients.push(listener.try_clone()?);
                 }
             }
             Inherited::Unix(listener) => {
@@ -120,22 +117,85 @@ fn adopt(bound: &mut Bound, inherited: Vec<Inherited>, nonblocking: bool) -> io:
     Ok(())
 }
 
-/// The socket addresses of the settings, each with whether the server starts without it.
-fn addresses(settings: &Settings) -> Result<Vec<(SocketAddr, bool)>, String> {
-    let mut found: Vec<(SocketAddr, bool)> = Vec::new();
-    for address in &settings.bind.0 {
-        let resolved = match address.resolve(settings.port) {
-            Ok(resolved) => resolved,
-            Err(_) if address.optional => continue,
-            Err(error) => return Err(format!("cannot look up {} of the setting bind: {error}", address.host)),
-        };
-        for one in resolved {
-            if found.iter().all(|(other, _)| *other != one) {
-                found.push((one, address.optional));
+/// Binds what the status page and its like are served on. These listeners do not block.
+///
+/// # Errors
+/// A sentence that names the address and the remedy.
+pub(super) fn bind_http(settings: &Settings) -> Result<Vec<(SocketAddr, TcpListener)>, String> {
+    let port = Port { bind: &settings.http_bind, of: "http-bind", number: settings.http_port, name: "http-port" };
+    let bound = port.listen(|address| tcp(address, settings.tcp_backlog, 1, true))?;
+    Ok(bound
+        .into_iter()
+        .flat_map(|(address, listeners)| listeners.into_iter().map(move |one| (address, one)))
+        .collect())
+}
+
+/// A port on its addresses, with the settings that say so.
+struct Port<'a> {
+    bind: &'a Addresses,
+    of: &'static str,
+    number: u16,
+    name: &'static str,
+}
+
+impl Port<'_> {
+    /// Opens listeners on all addresses; on none if the port is 0.
+    fn listen<T>(&self, open: impl Fn(SocketAddr) -> io::Result<T>) -> Result<Vec<(SocketAddr, T)>, String> {
+        let mut opened = Vec::new();
+        if self.number == 0 || self.bind.0.is_empty() {
+            return Ok(opened);
+        }
+        for (address, optional) in self.addresses()? {
+            match open(address) {
+                Ok(listeners) => opened.push((address, listeners)),
+                Err(error) if optional && is_absent(&error) => (),
+                Err(error) => return Err(self.failure(address, &error)),
             }
         }
+        if opened.is_empty() {
+            let of = self.of;
+            return Err(format!(
+                "none of the addresses of the setting {of} exists on this machine; give one that does"
+            ));
+        }
+        Ok(opened)
     }
-    Ok(found)
+
+    /// The socket addresses, each with whether the server starts without it.
+    fn addresses(&self) -> Result<Vec<(SocketAddr, bool)>, String> {
+        let mut found: Vec<(SocketAddr, bool)> = Vec::new();
+        for address in &self.bind.0 {
+            let resolved = match address.resolve(self.number) {
+                Ok(resolved) => resolved,
+                Err(_) if address.optional => continue,
+                Err(error) => {
+                    return Err(format!("cannot look up {} of the setting {}: {error}", address.host, self.of));
+                }
+            };
+            for one in resolved {
+                if found.iter().all(|(other, _)| *other != one) {
+                    found.push((one, address.optional));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn failure(&self, address: SocketAddr, error: &io::Error) -> String {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "another server listens there: stop it, or choose another port".to_owned(),
+            io::ErrorKind::AddrNotAvailable => format!(
+                "this machine does not have the address: correct {}, or write -{} to go without it",
+                self.of,
+                host(address.ip())
+            ),
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= under systemd)".to_owned()
+            }
+            _ => format!("check {} and {}", self.of, self.name),
+        };
+        format!("cannot listen on {address}: {error}; {remedy}")
+    }
 }
 
 /// Listeners on one address, one for each worker.
@@ -173,23 +233,6 @@ fn is_absent(error: &io::Error) -> bool {
     let absent =
         [libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT, libc::EPFNOSUPPORT, libc::ESOCKTNOSUPPORT, libc::EPROTONOSUPPORT];
     error.raw_os_error().is_some_and(|code| absent.contains(&code))
-}
-
-fn tcp_failure(address: SocketAddr, error: &io::Error) -> String {
-    let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => "another server listens there: stop it, or choose another port".to_owned(),
-        io::ErrorKind::AddrNotAvailable => {
-            format!(
-                "this machine does not have the address: correct bind, or write -{} to go without it",
-                host(address.ip())
-            )
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= under systemd)".to_owned()
-        }
-        _ => "check bind and port".to_owned(),
-    };
-    format!("cannot listen on {address}: {error}; {remedy}")
 }
 
 fn host(ip: IpAddr) -> String {

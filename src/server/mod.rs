@@ -20,6 +20,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod tls;
+mod transport;
 mod wait;
 mod watchdog;
 
@@ -31,12 +33,14 @@ use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use crate::persist::load::Loading;
 use crate::persist::log::Keeper;
+use crate::web::{self, Health};
 use drain::Event;
 use driver::Choice;
 use runtime::{Places, Seat};
+use tls::Tls;
 
-/// File descriptors that the server needs besides its clients': standard streams, logs, data files.
-const FILES: u64 = 32;
+/// File descriptors that the server needs besides its clients': standard streams, logs, data files, connections by HTTP.
+const FILES: u64 = 32 + web::MOST_CONNECTIONS as u64;
 /// File descriptors of one worker besides its clients': ring or epoll, wake-up, listeners.
 const FILES_OF_WORKER: u64 = 24;
 /// Bytes of memory for each shard that `shards auto` makes.
@@ -57,9 +61,12 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     let choice = driver::choose(&settings)?;
     bound_clients(&mut settings, &choice, places.cpus.len())?;
     let bound = listen::bind(&settings, places.cpus.len(), choice.driver == driver::Driver::Epoll)?;
+    let tls = Tls::for_settings(&settings)?;
+    let http = listen::bind_http(&settings)?;
     let facts = Facts {
         driver: choice.driver.name(),
         port: settings.port,
+        tls_port: settings.tls_port,
         config_file: loaded.file.map_or_else(String::new, |file| file.display().to_string()),
         executable: std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
     };
@@ -68,6 +75,13 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     load_users(&node.acl, &node.config.current())?;
     // The server lives as long as its process, so everything may refer to it.
     let node: &'static Node = Box::leak(Box::new(node));
+    if let Some(tls) = tls {
+        tls.follow(&node.config);
+    }
+    // Before anything is loaded, so that a monitor sees the server load.
+    let (pages, listeners): (Vec<SocketAddr>, Vec<_>) = http.into_iter().unzip();
+    web::start(listeners, web::Source { node, health })
+        .map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
     open_log(node)?;
     let settings = node.config.current();
     let path = settings.dir.join(&settings.dbfilename);
@@ -89,6 +103,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
             driver: choice.driver.clone(),
             listeners,
             node,
+            tls,
             loading: loading.clone(),
             events: events.clone(),
         };
@@ -97,7 +112,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     let status = match await_workers(&inbox, places.cpus.len()) {
         Ok(()) => {
             runtime::note_serving();
-            announce(node, &places, &choice, &bound.addresses);
+            announce(node, &places, &choice, &bound.addresses, &pages);
             Ok(drain::supervise(node, places.cpus.len(), &events, &inbox))
         }
         Err(reason) => Err(reason),
@@ -113,6 +128,15 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         tracing::info!("ended");
     }
     status.map(|status| if kept { status } else { 1 })
+}
+
+/// What `/healthz` tells.
+fn health(node: &Node) -> Health {
+    match (node.shutdown.is_requested(), runtime::is_serving()) {
+        (true, _) => Health::Ending,
+        (false, true) => Health::Serving,
+        (false, false) => Health::Loading,
+    }
 }
 
 /// Waits until every worker listens.
@@ -175,8 +199,8 @@ fn shards_for(memory: Option<u64>) -> usize {
     1 << wanted.ilog2()
 }
 
-/// Says in at most three lines, besides remarks about what was refused, what was started; and tells the service manager.
-fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAddr]) {
+/// Says in at most four lines, besides remarks about what was refused, what was started; and tells the service manager.
+fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAddr], pages: &[SocketAddr]) {
     let settings = node.config.current();
     for remark in choice.remark.iter().chain(&places.remark) {
         tracing::warn!("{remark}");
@@ -187,6 +211,9 @@ fn announce(node: &Node, places: &Places, choice: &Choice, addresses: &[SocketAd
     }
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!("Roster {version} serves {} (process {})", places_bound.join(", "), std::process::id());
+    if let Some(page) = pages.first() {
+        tracing::info!("status page, /metrics and /healthz at http://{page}/");
+    }
     let workers = places.cpus.len();
     let pinned: Vec<usize> = places.cpus.iter().copied().flatten().collect();
     let pinned = if pinned.is_empty() { "not pinned".to_owned() } else { format!("on CPU {}", cpu::ranges(&pinned)) };

@@ -12,6 +12,7 @@ use super::drain::{self, Event};
 use super::driver::Driver;
 use super::hub::Hub;
 use super::listen::Listeners;
+use super::tls::Tls;
 use super::{accept, task, tick};
 use crate::command::{Node, Worker};
 use crate::config::{Settings, Workers};
@@ -32,6 +33,8 @@ pub(super) struct Seat {
     pub(super) driver: Driver,
     pub(super) listeners: Listeners,
     pub(super) node: &'static Node,
+    /// What clients need that speak TLS, if any may.
+    pub(super) tls: Option<&'static Tls>,
     /// The snapshot that the workers load before they listen.
     pub(super) loading: Option<Arc<Loading>>,
     pub(super) events: Sender<Event>,
@@ -79,7 +82,7 @@ pub(super) fn start(seat: Seat) -> io::Result<()> {
             tracing::error!("{reason}");
             // Before the server is ready this ends the start. Afterwards it is never expected; a server that lacks a worker
             // would leave a part of its clients hanging, so the service manager is to start it anew.
-            if events.send(Event::Ready(Err(reason))).is_err() || seat_was_taken() {
+            if events.send(Event::Ready(Err(reason))).is_err() || is_serving() {
                 std::process::exit(1);
             }
         }
@@ -90,7 +93,8 @@ pub(super) fn start(seat: Seat) -> io::Result<()> {
 /// Set when all workers listen.
 static SERVING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-fn seat_was_taken() -> bool {
+/// Whether all workers listen.
+pub(super) fn is_serving() -> bool {
     SERVING.load(std::sync::atomic::Ordering::Relaxed)
 }
 
@@ -125,12 +129,12 @@ fn run(seat: Seat) -> Result<(), String> {
 /// buffers, so a worker that has drained waits for the end of the process.
 fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), String> {
     runtime.block_on(async move {
-        let Seat { number, driver, listeners, node, loading, events, .. } = seat;
+        let Seat { number, driver, listeners, node, tls, loading, events, .. } = seat;
         let worker = Worker::new(node, number);
         if let Some(loading) = loading {
             load(&worker, &loading)?;
         }
-        let hub = Hub::new(worker, driver == Driver::Epoll).map_err(|error| error.to_string())?;
+        let hub = Hub::new(worker, driver == Driver::Epoll, tls).map_err(|error| error.to_string())?;
         let helper = hub.clone();
         task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
         let house = hub.clone();
@@ -176,8 +180,13 @@ fn open(hub: &std::rc::Rc<Hub>, listeners: Listeners) -> io::Result<Vec<i32>> {
     };
     for listener in listeners.tcp {
         note(listener.as_raw_fd());
-        let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?);
+        let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?, None);
         task::spawn(until_end(node, accepting, inherited), || "a TCP listener".to_owned());
+    }
+    for listener in listeners.tls {
+        note(listener.as_raw_fd());
+        let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?, hub.tls);
+        task::spawn(until_end(node, accepting, inherited), || "a TLS listener".to_owned());
     }
     if let Some(listener) = listeners.unix {
         note(listener.as_raw_fd());

@@ -4,27 +4,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use monoio::buf::Slice;
-use monoio::io::AsyncWriteRent;
-
 use super::batch::FLUSH_AT;
 use super::connection::Ended;
 use super::hub::Hub;
+use super::transport::Outlet;
 use crate::command::unix_ms;
 use crate::session::ClientInfo;
 use crate::telemetry;
 
 /// The sending half.
-pub(super) struct Sender<W> {
-    writer: W,
+pub(super) struct Sender<O> {
+    pub(super) outlet: O,
     hub: Rc<Hub>,
     info: Arc<ClientInfo>,
 }
 
-impl<W: AsyncWriteRent> Sender<W> {
+impl<O: Outlet> Sender<O> {
     /// The sender of a client.
-    pub(super) fn new(writer: W, hub: Rc<Hub>, info: Arc<ClientInfo>) -> Self {
-        Sender { writer, hub, info }
+    pub(super) fn new(outlet: O, hub: Rc<Hub>, info: Arc<ClientInfo>) -> Self {
+        Sender { outlet, hub, info }
     }
 
     /// Sends all of `out` and gives the buffer back to the worker.
@@ -33,8 +31,8 @@ impl<W: AsyncWriteRent> Sender<W> {
         let mut sent = 0;
         while sent < len {
             self.info.output_bytes.store(len - sent, Relaxed);
-            let (result, slice) = self.writer.write(Slice::new(out, sent, len)).await;
-            out = slice.into_inner();
+            let result;
+            (result, out) = self.outlet.send(out, sent).await;
             match result {
                 Ok(0) | Err(_) => return Err(Ended),
                 Ok(count) => sent += count,
@@ -51,6 +49,11 @@ impl<W: AsyncWriteRent> Sender<W> {
         }
         self.hub.buffers.give(out);
         Ok(())
+    }
+
+    /// Says farewell: nothing is sent any more.
+    pub(super) fn finish(&mut self) {
+        self.outlet.finish();
     }
 
     /// Sends what others have posted.

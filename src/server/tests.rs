@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use monoio::io::Splitable;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use super::connection::Connection;
@@ -25,7 +26,7 @@ fn node() -> &'static Node {
 /// Runs a test as the main task of worker 0, on each driver that this machine allows.
 fn on_each_driver<F: Future<Output = ()> + 'static>(test: fn(Rc<Hub>) -> F) {
     let run = move |is_epoll| {
-        let hub = Hub::new(Worker::new(node(), 0), is_epoll).unwrap();
+        let hub = Hub::new(Worker::new(node(), 0), is_epoll, None).unwrap();
         let helper = hub.clone();
         async move {
             task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
@@ -60,7 +61,7 @@ fn connect(hub: &Rc<Hub>, first_words: &[u8]) -> UnixStream {
     let info = hub.node.registry.register(arrival, usize::MAX).unwrap();
     let stream = monoio::net::UnixStream::from_std(server).unwrap();
     let stay = hub.admit(info.clone());
-    let mut connection = Connection::new(stream, hub.clone(), Client::new(info, &hub.node.acl), stay);
+    let mut connection = Connection::new(stream.into_split(), hub.clone(), Client::new(info, &hub.node.acl), stay);
     task::spawn(async move { connection.serve().await }, || "a test's client".to_owned());
     client
 }

@@ -39,6 +39,9 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             let mut worker = hub.worker.borrow_mut();
             watchdog::beat(worker.number());
             worker.refresh();
+            if worker.node.rests.load(Relaxed) {
+                continue;
+            }
             expire(&worker);
             // What eviction cannot do now, the next rounds do; commands that need memory are told if it cannot be had.
             let _ = crate::command::make_room(&worker);

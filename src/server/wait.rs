@@ -8,9 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, OwnedReadHalf};
-
-use super::connection::{Connection, Ended, Receiver, Stream};
+use super::connection::{Connection, Ended, Receiver};
+use super::transport::{Inlet, Outlet};
 use crate::command::{Node, end_wait, give_up, unix_ms};
 use crate::session::{ClientInfo, Stage};
 
@@ -18,12 +17,15 @@ use crate::session::{ClientInfo, Stage};
 const ROOM: usize = 1024;
 
 /// A receive that owns what it needs, so that it may outlast the wait during which it began.
-pub(super) type Early<S> = Pin<Box<dyn Future<Output = (OwnedReadHalf<S>, io::Result<usize>, Vec<u8>)>>>;
+pub(super) type Early<I> = Pin<Box<dyn Future<Output = Received<I>>>>;
 
-fn early<S: Stream>(mut receiver: OwnedReadHalf<S>) -> Early<S> {
+/// What it comes to: the receiving half, what it returned, and the bytes.
+type Received<I> = (I, io::Result<usize>, Vec<u8>);
+
+fn early<I: Inlet>(mut inlet: I) -> Early<I> {
     Box::pin(async move {
-        let (result, buffer) = receiver.read(Vec::with_capacity(ROOM)).await;
-        (receiver, result, buffer)
+        let (result, buffer) = inlet.receive(Vec::with_capacity(ROOM), ROOM).await;
+        (inlet, result, buffer)
     })
 }
 
@@ -58,7 +60,7 @@ enum Event {
     Late,
 }
 
-impl<S: Stream> Connection<S> {
+impl<I: Inlet, O: Outlet> Connection<I, O> {
     /// Waits until the command at hand was served or its time is up, and sends its reply.
     pub(super) async fn wait(&mut self) -> Result<(), Ended> {
         let Some(waiter) = self.batch.client.waiter.clone() else { return Ok(()) };
@@ -71,6 +73,8 @@ impl<S: Stream> Connection<S> {
                 Stage::Waiting | Stage::Serving => (),
             }
             match self.step(due).await {
+                // The reply goes before what its command caused.
+                Event::Rung if matches!(waiter.stage(), Stage::Served | Stage::Over) => (),
                 Event::Rung => self.sender.deliver().await?,
                 // Whoever is serving it at this moment finds that out too late; then the client is gone as if after the reply.
                 Event::Received(result) => result?,
@@ -136,7 +140,7 @@ impl<S: Stream> Connection<S> {
         };
     }
 
-    fn end_early(&mut self, received: (OwnedReadHalf<S>, io::Result<usize>, Vec<u8>)) -> Result<(), Ended> {
+    fn end_early(&mut self, received: Received<I>) -> Result<(), Ended> {
         let (receiver, result, buffer) = received;
         self.receiver = Receiver::Idle(receiver);
         let count = result.ok().filter(|count| *count > 0).ok_or(Ended)?;

@@ -202,14 +202,25 @@ impl Tracking {
             }
             self.items.fetch_add(1, Relaxed);
         }
-        let mut next = at;
-        while most > 0 && self.keys.load(Relaxed) as u64 > most {
+        self.shrink(at, Some(key), most, post);
+    }
+
+    /// Forgets keys beyond `most`, and tells their readers so.
+    pub fn limit(&self, most: u64, post: Post<'_>) {
+        self.shrink(0, None, most, post);
+    }
+
+    fn shrink(&self, at: usize, spared: Option<&[u8]>, most: u64, post: Post<'_>) {
+        let (mut next, mut empty) = (at, 0);
+        while most > 0 && self.keys.load(Relaxed) as u64 > most && empty < PARTS {
             next = (next + 1) % PARTS;
-            let victim = self.parts[next].lock().keys().find(|other| ***other != *key).cloned();
+            let victim = self.parts[next].lock().keys().find(|other| Some(&***other) != spared).cloned();
             match victim {
-                Some(victim) => self.invalidate(&victim, 0, post),
-                None if next == at => break,
-                None => (),
+                Some(victim) => {
+                    self.invalidate(&victim, 0, post);
+                    empty = 0;
+                }
+                None => empty += 1,
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Keyspace {
     dirty: Box<[Dirty]>,
     /// Whether due keys are removed by the wheel, or only when they are met (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
+    /// Up to when reads leave keys that are past their time where they are, in milliseconds of Unix time.
+    expired_kept_ms: AtomicU64,
     /// Who listens to changes of keys.
     pub(super) interest: Interest,
     /// The order of changes, for the log.
@@ -119,6 +121,7 @@ impl Keyspace {
             running: Running::new(shape.workers),
             dirty: (0..shape.workers).map(|_| Dirty::default()).collect(),
             active_expire: AtomicBool::new(true),
+            expired_kept_ms: AtomicU64::new(0),
             interest: Interest::new(),
             journal: Journal::new(shape.workers),
             cut: Cut::default(),
@@ -230,6 +233,20 @@ impl Keyspace {
     }
 
     #[inline]
+    /// Has reads leave keys that are past their time where they are, up to this moment in milliseconds of Unix time; it does
+    /// not come nearer but by 0. For pauses of clients, who count on data that stays as it is.
+    pub fn keep_expired_until(&self, until_ms: u64) {
+        match until_ms {
+            0 => self.expired_kept_ms.store(0, Ordering::Relaxed),
+            _ => _ = self.expired_kept_ms.fetch_max(until_ms, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether reads leave keys that are past their time where they are.
+    pub(super) fn keeps_expired(&self, now_ms: u64) -> bool {
+        now_ms < self.expired_kept_ms.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note_expired(&self, worker: usize) {
         bump(&self.dirty[worker].expired, 1);
     }

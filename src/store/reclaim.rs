@@ -38,9 +38,14 @@ pub fn waiting() -> u64 {
     WAITING.load(Ordering::Relaxed)
 }
 
-/// Values that were freed in the background since start.
+/// Values that were freed in the background since start, or since the last [`reset`].
 pub fn freed() -> u64 {
     FREED.load(Ordering::Relaxed)
+}
+
+/// Counts anew.
+pub fn reset() {
+    FREED.store(0, Ordering::Relaxed);
 }
 
 fn start() -> Option<Sender<Garbage>> {

@@ -89,9 +89,18 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Shows a record as it is kept, also one that is past its time, and leaves it as it is.
+    pub fn look<R>(&self, key: &[u8], look: impl FnOnce(Record<'_>) -> R) -> Option<R> {
+        let (hash, _, map) = self.locate(key);
+        map.read_sync(&Lookup { hash, key }, |slot, ()| slot.record().map(look)).flatten()
+    }
+
     /// Removes a key that a read found past its time.
     #[cold]
     fn remove_expired(&self, key: &[u8]) {
+        if self.keyspace.keeps_expired(self.now_ms) {
+            return;
+        }
         let (hash, shard, _) = self.locate(key);
         // What a reader must not hand out to a cut stays until it was.
         if self.keyspace.cut.is_active() && !self.local.is_alone() && self.keyspace.is_uncut(shard, hash) {

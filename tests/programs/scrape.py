@@ -1,10 +1,14 @@
-"""What redis_exporter reads: INFO, parsed strictly, every number as a Prometheus exposition that prometheus_client reads back.
+"""What redis_exporter reads: INFO, parsed strictly, every number as a Prometheus exposition that prometheus_client reads back. Where
+the server has pages of its own (HTTP_PORT), its /metrics are read as well and compared with INFO.
 
 Usage: scrape.py PORT FOLDER
 """
 
+import os
 import re
 import sys
+import urllib.error
+import urllib.request
 
 import redis
 from prometheus_client.parser import text_string_to_metric_families
@@ -122,4 +126,42 @@ assert client.config_get("maxmemory") == {"maxmemory": "0"} and len(client.confi
 assert client.slowlog_get(1) is not None and client.slowlog_len() >= 0
 assert client.execute_command("LATENCY LATEST") == []
 assert len(client.client_list()) >= 1
+
+
+def own_metrics(port: str) -> int:
+    """Reads the server's own page of measurements, and returns how many families it has."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert answer.headers.get_content_type() == "text/plain" and answer.headers.get_param("version") == "0.0.4"
+        page = answer.read().decode()
+    families = list(text_string_to_metric_families(page))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "a family stands there twice"
+    for family in families:
+        assert family.type in ("gauge", "counter", "summary") and family.documentation and family.samples, family
+        labels = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in family.samples]
+        assert len(labels) == len(set(labels)), family.name
+    samples = {}
+    for family in families:
+        for sample in family.samples:
+            samples[sample.name, *sorted(sample.labels.values())] = sample.value
+    assert samples["redis_up",] == 1 and samples["redis_connected_clients",] >= 1
+    assert samples["redis_db_keys", "db0"] == 50 and samples["redis_db_keys_expiring", "db0"] == 25
+    assert samples["redis_commands_total", "set"] == 51 and samples["redis_commands_failed_calls_total", "lpush"] == 1
+    assert samples["redis_errors_total", "WRONGTYPE"] == 1
+    assert samples["redis_latency_percentiles_usec", "0.99", "set"] > 0
+    info = client.info("everything")
+    for field, metric in [("keyspace_hits", "redis_keyspace_hits_total"), ("maxclients", "redis_max_clients"),
+                          ("total_connections_received", "redis_connections_received_total")]:
+        assert info[field] == samples[metric,], field
+    for path, status in [("/healthz", 200), ("/", 200), ("/nosuch", 404)]:
+        try:
+            found = urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).status
+        except urllib.error.HTTPError as error:
+            found = error.code
+        assert found == status, path
+    return len(families)
+
+
+if port := os.environ.get("HTTP_PORT"):
+    print(f"scrape: {own_metrics(port)} families of /metrics")
 print(f"scrape: {sum(map(len, sections.values()))} fields of INFO, {len(metrics)} metrics")

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::PATIENCE;
 
 /// One reply, RESP2 or RESP3.
@@ -49,6 +51,7 @@ impl Reply {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Read for Socket {
@@ -56,6 +59,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(stream) => stream.read(buffer),
             Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -65,11 +69,15 @@ impl Write for Socket {
         match self {
             Socket::Tcp(stream) => stream.write(bytes),
             Socket::Unix(stream) => stream.write(bytes),
+            Socket::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Socket::Tls(stream) => stream.flush(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -101,6 +109,21 @@ impl Client {
         Ok(Client { stream: BufReader::new(Socket::Unix(stream)) })
     }
 
+    /// Speaks TLS over a stream; the handshake comes with the first bytes.
+    pub fn over_tls(stream: StreamOwned<ClientConnection, TcpStream>) -> Client {
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.sock.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream: BufReader::new(Socket::Tls(Box::new(stream))) }
+    }
+
+    /// The TLS of a client that has it.
+    pub fn tls(&mut self) -> &mut StreamOwned<ClientConnection, TcpStream> {
+        match self.stream.get_mut() {
+            Socket::Tls(stream) => stream,
+            _ => panic!("this client speaks no TLS"),
+        }
+    }
+
     /// Sends one command and returns its reply.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
         self.raw(&command(args));
@@ -114,12 +137,13 @@ impl Client {
 
     /// Sends bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.stream.get_mut().write_all(bytes).unwrap();
+        self.try_raw(bytes).unwrap();
     }
 
     /// Sends bytes as far as the server takes them.
     pub fn try_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        self.stream.get_mut().write_all(bytes)?;
+        self.stream.get_mut().flush()
     }
 
     /// Reads one reply.
@@ -186,10 +210,14 @@ impl Client {
     }
 
     /// Ends our side of the connection; replies still arrive.
-    pub fn finish(&self) {
-        match self.stream.get_ref() {
+    pub fn finish(&mut self) {
+        match self.stream.get_mut() {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write).unwrap(),
+            Socket::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
         }
     }
 
@@ -198,6 +226,7 @@ impl Client {
         let socket: BorrowedFd<'_> = match self.stream.get_ref() {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
+            Socket::Tls(stream) => stream.sock.as_fd(),
         };
         socket2::SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
