@@ -1,7 +1,9 @@
 //! Functions: libraries of them, and their calls.
 
+use std::sync::Arc;
+
 use super::function_dump::{dump, restore};
-use super::script::{READ, RUNS, WRITTEN, check_flush, checked_count, kill_running, quoting};
+use super::script::{READ, RUNS, WRITTEN, check_flush, checked_count, kill_running, quoting, seen};
 use super::script_run::{self, Script};
 use super::{Command, Context, Error, Flags, Group, help};
 use crate::protocol::{Args, glob, number};
@@ -86,9 +88,7 @@ fn fcall_ro(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn call_function(cx: &mut Context<'_>, args: Args<'_>, read_only: bool) -> Result<(), Error> {
-    let (library, at) = cx.node.scripts.libraries.find(args.get(1)).ok_or(Error::NO_FUNCTION)?;
-    let keys = checked_count(number::parse_i64(args.get(2)).ok_or(Error::BAD_KEY_COUNT)?, args)?;
-    let body = cx.worker.vm()?.function(&library, at).map_err(load_error)?;
+    let (library, at, body, keys) = seen(cx, args, by_name(cx, args))?;
     let function = &library.functions[at];
     let script = Script {
         body: &body,
@@ -101,6 +101,16 @@ fn call_function(cx: &mut Context<'_>, args: Args<'_>, read_only: bool) -> Resul
         read_only,
     };
     script_run::run(cx, &script)
+}
+
+/// The library of a function, its place there, how it is called, and the number of its keys.
+type Found = (Arc<Library>, usize, mlua::Function, usize);
+
+fn by_name(cx: &Context<'_>, args: Args<'_>) -> Result<Found, Error> {
+    let (library, at) = cx.node.scripts.libraries.find(args.get(1)).ok_or(Error::NO_FUNCTION)?;
+    let keys = checked_count(number::parse_i64(args.get(2)).ok_or(Error::BAD_KEY_COUNT)?, args)?;
+    let body = cx.worker.vm()?.function(&library, at).map_err(load_error)?;
+    Ok((library, at, body, keys))
 }
 
 /// Why a library is not loaded, as a reply.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::script_run::{self, Script};
-use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, Worker, help};
+use super::{Access, Categories, Command, Context, Error, Flags, Group, KeySpec, Worker, account, help};
 use crate::protocol::{Args, number};
 use crate::script::{Kill, LoadError, Source, sha1_hex};
 use crate::session::Client;
@@ -140,28 +140,44 @@ fn evalsha_ro(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn eval_text(cx: &mut Context<'_>, args: Args<'_>, read_only: bool) -> Result<(), Error> {
-    let keys = key_count(args)?;
-    let vm = cx.worker.vm()?;
-    let sha = sha1_hex(args.get(1));
-    let (source, body) = match vm.find(&sha).map_err(compile_error)? {
-        Some(found) => found,
-        None => {
-            let source = Source::new(sha, args.get(1)).map_err(|text| quoting(&[b"ERR ", &*text]))?;
-            let source = Arc::new(source);
-            let body = vm.compile(&source).map_err(compile_error)?;
-            // Only what SCRIPT LOAD brings can be too much.
-            (cx.node.scripts.keep(source.clone(), false).unwrap_or(source), body)
-        }
-    };
+    let (source, body, keys) = seen(cx, args, by_text(cx, args))?;
     run(cx, &source, &body, args, keys, read_only)
 }
 
 fn eval_sha(cx: &mut Context<'_>, args: Args<'_>, read_only: bool) -> Result<(), Error> {
+    let (source, body, keys) = seen(cx, args, by_sha(cx, args))?;
+    run(cx, &source, &body, args, keys, read_only)
+}
+
+/// Shows those that watch also a call of what cannot be run, as Redis does: what runs is shown when it begins.
+pub(super) fn seen<T>(cx: &Context<'_>, args: Args<'_>, found: Result<T, Error>) -> Result<T, Error> {
+    found.inspect_err(|_| account::announce(cx.worker, cx.client, cx.command, args))
+}
+
+/// A script, how it is called, and the number of its keys.
+type Found = (Arc<Source>, mlua::Function, usize);
+
+fn by_text(cx: &Context<'_>, args: Args<'_>) -> Result<Found, Error> {
+    let keys = key_count(args)?;
+    let vm = cx.worker.vm()?;
+    let sha = sha1_hex(args.get(1));
+    if let Some((source, body)) = vm.find(&sha).map_err(compile_error)? {
+        return Ok((source, body, keys));
+    }
+    let source = Source::new(sha, args.get(1)).map_err(|text| quoting(&[b"ERR ", &*text]))?;
+    let source = Arc::new(source);
+    let body = vm.compile(&source).map_err(compile_error)?;
+    // Only what SCRIPT LOAD brings can be too much.
+    let source = cx.node.scripts.keep(source.clone(), false).unwrap_or(source);
+    Ok((source, body, keys))
+}
+
+fn by_sha(cx: &Context<'_>, args: Args<'_>) -> Result<Found, Error> {
     let sha = lower(args.get(1)).ok_or(Error::NO_SCRIPT)?;
     let keys = key_count(args)?;
     let found = cx.worker.vm()?.find(&sha).map_err(compile_error)?;
     let (source, body) = found.ok_or(Error::NO_SCRIPT)?;
-    run(cx, &source, &body, args, keys, read_only)
+    Ok((source, body, keys))
 }
 
 fn run(

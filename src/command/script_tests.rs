@@ -263,6 +263,24 @@ fn those_that_watch_see_a_script_before_what_it_calls() {
 }
 
 #[test]
+fn those_that_watch_see_calls_of_what_is_not_there() {
+    let mut rig = Rig::new();
+    let mut watcher = rig.connect();
+    assert_eq!(rig.send(&mut watcher, "MONITOR").as_deref(), Some("+OK"));
+    let sha = "0".repeat(40);
+    rig.check(&[
+        (&format!("EVALSHA {sha} 0"), "-NOSCRIPT No matching script. Please use EVAL."),
+        ("FCALL none 0", "-ERR Function not found"),
+        ("EVAL return 9", "-ERR Number of keys can't be greater than number of args"),
+    ]);
+    let mut letters = Vec::new();
+    watcher.info.mailbox.collect(&mut letters, usize::MAX);
+    let text = String::from_utf8_lossy(&letters).into_owned();
+    let shown: Vec<_> = text.lines().map(|line| line.split('"').nth(1).unwrap_or_default()).collect();
+    assert_eq!(shown, ["EVALSHA", "FCALL", "EVAL"], "{text}");
+}
+
+#[test]
 fn a_pause_of_writes_lets_scripts_run_that_declare_to_write_nothing() {
     let mut rig = Rig::new();
     let mut other = rig.connect();
