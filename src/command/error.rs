@@ -169,6 +169,8 @@ texts! {
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
     /// A wait beyond the end of time.
     TIMEOUT_RANGE = "ERR timeout is out of range";
+    /// CLUSTER and its kin.
+    NO_CLUSTER = "ERR This instance has cluster support disabled";
     /// MODULE LOAD and its kin.
     NO_MODULES = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     /// A command before authentication.

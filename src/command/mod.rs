@@ -11,6 +11,7 @@ mod calls;
 mod chart;
 mod client;
 mod client_list;
+mod cluster;
 mod collection;
 mod config;
 mod connection;

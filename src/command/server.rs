@@ -2,7 +2,7 @@
 
 use super::save::save_now;
 use super::{Categories, Command, Context, Error, Flags, Group, help, identity, lolwut};
-use crate::protocol::Args;
+use crate::protocol::{Args, number};
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
@@ -12,6 +12,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .complexity("")
         .doc("Draws a picture, and tells the version.", "[VERSION version]"),
     Command::container("module", MODULE).group(Group::Server).since("4.0.0").doc("Tells about loaded modules.", ""),
+    replicaof("replicaof").since("5.0.0"),
     row("role", 1, role)
         .flags(Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST))
         .categories(Categories::ADMIN.and(Categories::DANGEROUS))
@@ -30,6 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
         )
         .doc("Ends the server.", "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]"),
+    replicaof("slaveof").replaced_by("`REPLICAOF`", "5.0.0"),
     row("time", 1, time)
         .flags(Flags::LOADING.and(Flags::STALE).and(Flags::FAST))
         .since("2.6.0")
@@ -59,6 +61,12 @@ const fn load(name: &'static str, arity: i32) -> Command {
         .flags(Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING))
 }
 
+const fn replicaof(name: &'static str) -> Command {
+    row(name, 3, be_replica)
+        .flags(Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::STALE).and(Flags::NO_ASYNC_LOADING))
+        .doc("Makes the server a replica, which this one cannot be, or a master.", "<host:string port:integer|NO ONE>")
+}
+
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
     Command::new(name, arity, run).group(Group::Server)
 }
@@ -79,6 +87,21 @@ fn role(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     cx.reply.integer(0);
     cx.reply.array(0);
     Ok(())
+}
+
+/// A master can be told to be one, as tools do that follow a failover; it cannot become anything else.
+fn be_replica(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (host, port) = (args.get(1), args.get(2));
+    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        cx.reply.ok();
+        return Ok(());
+    }
+    let is_port = number::parse_i64(port).is_some_and(|port| u16::try_from(port).is_ok());
+    Err(Error::new(if is_port {
+        "this server cannot be a replica: it has no replication"
+    } else {
+        "Invalid master port"
+    }))
 }
 
 /// There are never any modules.
@@ -162,6 +185,18 @@ mod tests {
                 rig.run(request).starts_with("-ERR MODULE command not allowed. If the enable-module-command option")
             );
         }
+    }
+
+    #[test]
+    fn it_is_a_master_and_stays_one() {
+        Rig::new().check(&[
+            ("REPLICAOF NO ONE", "+OK"),
+            ("SLAVEOF no one", "+OK"),
+            ("REPLICAOF localhost 70000", "-ERR Invalid master port"),
+            ("REPLICAOF no two", "-ERR Invalid master port"),
+            ("REPLICAOF localhost 6379", "-ERR this server cannot be a replica: it has no replication"),
+            ("ROLE", "*3|$6|master|:0|*0"),
+        ]);
     }
 
     #[test]

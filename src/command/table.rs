@@ -13,6 +13,7 @@ const FAMILIES: &[&[Command]] = &[
     super::bitmap::COMMANDS,
     super::bitop::COMMANDS,
     super::client::COMMANDS,
+    super::cluster::COMMANDS,
     super::config::COMMANDS,
     super::connection::COMMANDS,
     super::counter::COMMANDS,
