@@ -12,16 +12,19 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 def load(path: str) -> dict[str, tuple[str, str]]:
     """The outcome of each test, and the first line of what it said."""
-    outcomes = {}
+    outcomes, seen = {}, collections.Counter()
     for test in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
         outcome, text = PASSED, ""
         for child in test:
             if child.tag in ("failure", "error"):
-                outcome, text = FAILED, (child.get("message") or "").splitlines()[:1]
+                outcome, text = FAILED, (child.get("message") or child.text or "").strip().splitlines()[:1]
                 text = text[0] if text else ""
             elif child.tag == "skipped" and outcome == PASSED:
                 outcome = SKIPPED
-        outcomes[f"{test.get('classname')}.{test.get('name')}"] = (outcome, text)
+        name = f"{test.get('classname')}.{test.get('name')}"
+        seen[name] += 1
+        # Tests of one name are told apart by their order.
+        outcomes[name if seen[name] == 1 else f"{name} #{seen[name]}"] = (outcome, text)
     assert outcomes, f"{path} has no tests"
     return outcomes
 
