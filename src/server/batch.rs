@@ -255,7 +255,8 @@ impl Batch {
         let settings = &worker.settings;
         let hard = settings.client_output_buffer_limit.normal.hard;
         if hard > 0 && out.len() as u64 > hard {
-            out.clear();
+            // It is not worth keeping, being larger than any client may need.
+            *out = Vec::new();
             telemetry::add(&worker.counters().output_buffer_closed, 1);
             let (id, address) = (self.client.info.id, &self.client.info.address);
             tracing::warn!("closing client {id} at {address}: its replies passed client-output-buffer-limit");
