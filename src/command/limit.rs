@@ -1,8 +1,8 @@
 //! `maxmemory` and `maxmemory-clients`: what happens when memory is short.
 //!
 //! What counts is what `INFO` calls `used_memory`. Records and values are known exactly at every moment
-//! ([`crate::store::memory`]); all else (tables, timers, buffers, the program itself) is measured ten times a second, and
-//! some hundred times a second while memory is close to its limit: what is freed and what is added there counts at once.
+//! ([`crate::store::memory`]); all else (tables, timers, buffers, the program itself) is measured each millisecond while
+//! there is a limit, at the price of some loads.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -14,11 +14,10 @@ use crate::session::ClientInfo;
 use crate::store::{Clock, Eviction, Order, Policy};
 use crate::telemetry;
 
-/// The part of the limit, the last before it, in which memory is looked at closely.
-const CLOSE: u64 = 64;
-/// Milliseconds between two looks, then.
-const REST_LEAST_MS: u64 = 2;
-const REST_MOST_MS: u64 = 100;
+/// Milliseconds between two looks at memory where it is limited.
+const REST_MS: u64 = 1;
+/// Milliseconds in which messages about evicted keys are sent.
+const SETTLE_MS: u64 = 50;
 /// Milliseconds that a client has to go when it was told to.
 const LEAVE_MS: u64 = 1000;
 
@@ -29,6 +28,8 @@ pub struct Budget {
     others: AtomicI64,
     /// Before when nobody looks again, in milliseconds of Unix time; 0 if nobody has looked yet.
     rest_until_ms: AtomicU64,
+    /// When memory was over its limit the last time, in milliseconds of Unix time.
+    shrunk_ms: AtomicU64,
     /// Up to when there may be clients that were told to go and have not freed their memory yet.
     leaving_until_ms: AtomicU64,
     /// Since when memory is over the limit, in milliseconds of Unix time; 0 if it is not.
@@ -40,8 +41,9 @@ pub struct Budget {
 impl Node {
     /// Measures the memory beside records and values. To be called at the start and ten times a second, by one worker.
     pub fn measure(&self, now_ms: u64) {
-        let used = self.look(now_ms);
         let budget = &self.budget;
+        let settles = budget.rest_until_ms.load(Relaxed) > now_ms + REST_MS;
+        let used = if settles { super::memory::used() } else { self.look(now_ms) };
         let limit = self.config.current().maxmemory;
         let since = budget.over_since_ms.load(Relaxed);
         match limit > 0 && used > limit {
@@ -56,16 +58,15 @@ impl Node {
 }
 
 impl Node {
-    /// Measures, and says when it may be done again: it is to take at most a twentieth of the time.
+    /// Measures, and says when it may be done again.
     fn look(&self, now_ms: u64) -> u64 {
-        let (start, budget) = (Instant::now(), &self.budget);
-        let used = super::memory::Usage::read().used();
+        let budget = &self.budget;
+        let used = super::memory::used();
         self.stats.memory.peak.fetch_max(used, Relaxed);
         let records = self.keyspace.bytes_now();
         let leaving = if now_ms < budget.leaving_until_ms.load(Relaxed) { self.leaving() } else { 0 };
         budget.others.store(used as i64 - records - leaving as i64, Relaxed);
-        let pause_ms = (start.elapsed().as_micros() as u64 * 20 / 1000).clamp(REST_LEAST_MS, REST_MOST_MS);
-        budget.rest_until_ms.store(now_ms + pause_ms, Relaxed);
+        budget.rest_until_ms.store(now_ms + REST_MS, Relaxed);
         used
     }
 
@@ -74,17 +75,18 @@ impl Node {
         self.registry.list().iter().filter(|client| client.is_killed()).map(|client| client_bytes(client)).sum()
     }
 
-    /// Measures if the last time is a while ago; whether it did.
-    fn look_again(&self, now_ms: u64) -> bool {
+    /// Measures if the last time is a while ago.
+    #[inline]
+    fn look_again(&self, now_ms: u64) {
         let rest = &self.budget.rest_until_ms;
         let until = rest.load(Relaxed);
         // Only one worker does it, and none where nobody keeps house.
-        let due = until > 0 && now_ms >= until;
-        let chosen = due && rest.compare_exchange(until, now_ms + REST_MOST_MS, Relaxed, Relaxed).is_ok();
-        if chosen {
+        if until > 0
+            && now_ms >= until
+            && rest.compare_exchange(until, now_ms + REST_MS, Relaxed, Relaxed).is_ok()
+        {
             self.look(now_ms);
         }
-        chosen
     }
 }
 
@@ -119,17 +121,30 @@ pub(super) fn is_over(worker: &Worker) -> bool {
 #[inline]
 pub fn make_room(worker: &Worker) -> Result<(), Error> {
     let limit = worker.settings.maxmemory;
-    if limit == 0 || used(worker) <= limit - limit / CLOSE { Ok(()) } else { make_room_closely(worker, limit) }
+    if limit == 0 {
+        return Ok(());
+    }
+    worker.node.look_again(worker.now_ms);
+    if used(worker) <= limit { Ok(()) } else { shrink(worker, limit) }
 }
 
 #[cold]
-fn make_room_closely(worker: &Worker, limit: u64) -> Result<(), Error> {
-    let looked = worker.node.look_again(worker.now_ms);
-    if used(worker) > limit && looked {
-        // Clients go before keys do.
+fn shrink(worker: &Worker, limit: u64) -> Result<(), Error> {
+    let budget = &worker.node.budget;
+    // Clients go before keys do. To look at all of them once in a while is enough.
+    let first = budget.shrunk_ms.swap(worker.now_ms, Relaxed) != worker.now_ms;
+    if first {
         evict_clients(worker);
+        if used(worker) <= limit {
+            return Ok(());
+        }
     }
-    if used(worker) <= limit { Ok(()) } else { evict(worker, limit) }
+    let evicted = evict(worker, limit);
+    if first && worker.node.tracking.is_used() {
+        // What tells clients of the evicted keys is memory too, until it has been sent. It must not evict more keys.
+        budget.rest_until_ms.store(worker.now_ms + SETTLE_MS, Relaxed);
+    }
+    evicted
 }
 
 fn evict(worker: &Worker, limit: u64) -> Result<(), Error> {

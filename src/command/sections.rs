@@ -202,7 +202,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 fn memory(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
     let usage = &cx.usage;
-    let used = usage.used();
+    let used = usage.used;
     let marks = &cx.node.stats.memory;
     let peak = marks.peak.fetch_max(used, Relaxed).max(used);
     let startup = marks.startup.load(Relaxed);
