@@ -81,10 +81,7 @@ impl Node {
         let rest = &self.budget.rest_until_ms;
         let until = rest.load(Relaxed);
         // Only one worker does it, and none where nobody keeps house.
-        if until > 0
-            && now_ms >= until
-            && rest.compare_exchange(until, now_ms + REST_MS, Relaxed, Relaxed).is_ok()
-        {
+        if until > 0 && now_ms >= until && rest.compare_exchange(until, now_ms + REST_MS, Relaxed, Relaxed).is_ok() {
             self.look(now_ms);
         }
     }

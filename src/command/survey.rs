@@ -21,7 +21,13 @@ pub(super) struct Survey<'a> {
 impl<'a> Survey<'a> {
     /// What a command sees.
     pub(super) fn of(cx: &'a Context<'_>) -> Self {
-        Survey { node: cx.node, store: Some(&cx.store), settings: cx.settings(), now_ms: cx.now_ms(), usage: Usage::default() }
+        Survey {
+            node: cx.node,
+            store: Some(&cx.store),
+            settings: cx.settings(),
+            now_ms: cx.now_ms(),
+            usage: Usage::default(),
+        }
     }
 
     /// The same, with the memory in use.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::batch::FLUSH_AT;
+use super::batch::{FLUSH_AT, ROOM_CALM};
+use super::connection::is_at_rest;
 use super::hub::{Guest, Hub};
 use super::task;
 use super::watchdog;
@@ -112,10 +113,6 @@ fn expire(worker: &Worker) {
 
 fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {
     let limits = &settings.client_output_buffer_limit;
-    let has_none = |limit: &OutputLimit| limit.hard == 0 && limit.soft == 0;
-    if settings.timeout == 0 && has_none(&limits.normal) && has_none(&limits.pubsub) {
-        return;
-    }
     for guest in hub.guests() {
         if is_idle(&guest, settings.timeout, now_ms) {
             tracing::debug!("closing client {} at {}: it was idle", guest.info.id, guest.info.address);
@@ -127,6 +124,12 @@ fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {
                 "closing client {id} at {address}: it does not read its replies (client-output-buffer-limit)"
             );
             guest.info.kill();
+        } else if guest.info.query_capacity.load(Relaxed) > ROOM_CALM && is_at_rest(&guest.info, now_ms) {
+            // One ring for each rest is enough.
+            let active_ms = guest.info.active_ms.load(Relaxed);
+            if guest.rung_for_ms.replace(active_ms) != active_ms {
+                guest.info.mailbox.ring();
+            }
         }
     }
 }
