@@ -27,14 +27,14 @@ def encoded(*words) -> bytes:
 class Server:
     """A server on a random port, with workers on the first of the CPUs."""
 
-    def __init__(self, program: str, roster: bool, workers: int = 1) -> None:
+    def __init__(self, program: str, roster: bool, workers: int = 1, more: tuple = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.folder = tempfile.TemporaryDirectory()
         extra = ["--workers", str(workers), "--pin-workers", "no"] if roster else ["--save", ""]
         command = ["taskset", "-c", ",".join(map(str, CPUS[:workers])), program, "--port", str(self.port), "--dir", self.folder.name]
-        self.process = subprocess.Popen([*command, *extra], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*command, *extra, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(400):
             try:
                 self.connect().close()
@@ -187,4 +187,5 @@ def main() -> None:
             server.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,8 @@ in
 {
   inherit names cpus;
 
-  isCpuList = text: text == "all" || builtins.match "[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*" text != null;
+  isCpuList =
+    text: text == "all" || builtins.match "[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*" text != null;
 
   # The profile of this name with another layout, where one is given.
   load =
@@ -40,14 +41,19 @@ in
       profile = read name;
       final = profile.layout // lib.filterAttrs (_: value: value != null) layout;
       # A parameter is only made where the layout sets CPUs apart, so "all" never gets here.
-      fill = builtins.replaceStrings [ "{housekeeping}" "{workers}" ] [ final.housekeeping final.workers ];
+      fill =
+        builtins.replaceStrings
+          [ "{housekeeping}" "{workers}" ]
+          [ final.housekeeping final.workers ];
       rows = rowsOf profile;
       with' = key: builtins.filter (row: row ? ${key}) rows;
     in
     {
       inherit rows;
       layout = final;
-      settings = lib.mapAttrs (_: value: if builtins.isString value then fill value else value) (profile.settings or { });
+      settings = lib.mapAttrs (_: value: if builtins.isString value then fill value else value) (
+        profile.settings or { }
+      );
       kernelParams = map (row: fill row.boot) (with' "boot");
       sysctl = builtins.listToAttrs (
         map (row: lib.nameValuePair row.sysctl row.set) (builtins.filter (row: row ? set) (with' "sysctl"))

@@ -88,7 +88,10 @@ in
         message = "services.roster.openFirewall needs services.roster.requirePassFile";
       }
       {
-        assertion = !(cfg.socketActivation && (cfg.settings ? bind || cfg.settings ? port || cfg.settings ? unixsocket));
+        assertion =
+          !(
+            cfg.socketActivation && (cfg.settings ? bind || cfg.settings ? port || cfg.settings ? unixsocket)
+          );
         message = "with services.roster.socketActivation the addresses are those of systemd.sockets.roster";
       }
     ];

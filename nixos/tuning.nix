@@ -51,7 +51,9 @@ in
       }
       {
         assertion = valid -> all || overlap == [ ];
-        message = "roster.tuning.layout gives the CPUs ${toString (if valid && !all then overlap else [ ])} to housekeeping and to workers";
+        message = "roster.tuning.layout gives the CPUs ${
+          toString (if valid && !all then overlap else [ ])
+        } to housekeeping and to workers";
       }
       {
         assertion = all -> profile.kernelParams == [ ];

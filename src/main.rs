@@ -15,6 +15,10 @@ fn main() {
         print(&answer.output);
         exit(answer.status);
     }
+    if let Some(answer) = command::exchange::answer(std::env::args_os()) {
+        print(&answer.unwrap_or_else(|(error, status)| fail(status, &error)));
+        return;
+    }
     let invocation = config::parse(std::env::args_os()).unwrap_or_else(|error| fail(2, &error));
     match invocation.action {
         Action::Help(text) | Action::Version(text) => print(&text),

@@ -59,6 +59,11 @@ impl Context<'_> {
         self.client.waiter = Some(waiter);
         Err(Error::Waits)
     }
+
+    /// What the client at hand waits for since [`Context::block`].
+    pub(super) fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.client.waiter.clone()
+    }
 }
 
 /// The longest wait in milliseconds; one beyond it would pass the end of time.

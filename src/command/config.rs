@@ -1,6 +1,6 @@
 //! `CONFIG`: the settings of the running server.
 
-use super::{Command, Context, Error, Flags, Group, guard, help};
+use super::{Command, Context, Error, Flags, Group, guard, help, rewrite};
 use crate::config::{self, Caller, Settings};
 use crate::protocol::Args;
 
@@ -20,7 +20,7 @@ const SUBCOMMANDS: &[Command] = &[
         .doc("Returns the settings whose names match the patterns.", "parameter ..."),
     help::row(Group::Server, "5.0.0"),
     sub("resetstat", 2, resetstat).since("2.0.0").tips(ALL_NODES).doc("Sets the counters of INFO back to zero.", ""),
-    sub("rewrite", 2, rewrite)
+    sub("rewrite", 2, write_file)
         .since("2.8.0")
         .tips(ALL_NODES)
         .doc("Writes the settings in force into the configuration file.", ""),
@@ -57,7 +57,17 @@ fn set(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let words: Vec<&[u8]> = args.skip(2).iter().collect();
     let pairs: Vec<(&[u8], &[u8])> = words.as_chunks().0.iter().map(|&[name, value]| (name, value)).collect();
+    let before = cx.node.config.current();
     cx.node.config.set(&pairs, caller(cx)).map_err(|error| Error::coded(error.to_string()))?;
+    match rewrite::follow(cx.worker) {
+        // Others are in the way: all of this is run again.
+        Err(Error::Busy) => return Err(Error::Busy),
+        Err(error) => {
+            cx.node.config.restore(before);
+            return Err(error);
+        }
+        Ok(()) => (),
+    }
     // The password of the default user follows `requirepass`.
     cx.node.acl.adopt_password(|| cx.node.config.current().requirepass.clone());
     cx.node.tracking.limit(cx.node.config.current().tracking_table_max_keys, super::tracking::post(cx.worker));
@@ -74,7 +84,7 @@ fn resetstat(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn rewrite(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
+fn write_file(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     let file = cx.node.facts.config_file.as_str();
     if file.is_empty() {
         return Err(Error::new("The server is running without a config file"));

@@ -61,7 +61,7 @@ pub struct Node {
     /// Timers of keys that were loaded before there were workers, for the first worker to keep.
     pub timers: parking_lot::Mutex<Option<Timers>>,
     /// The log, if one is kept.
-    pub log: std::sync::OnceLock<crate::persist::log::Keeper>,
+    pub logs: super::rewrite::Logs,
 }
 
 /// Facts of the runtime, for `INFO`.
@@ -162,7 +162,7 @@ impl Node {
             saves: Arc::default(),
             shutdown: Shutdown::default(),
             timers: parking_lot::Mutex::default(),
-            log: std::sync::OnceLock::new(),
+            logs: super::rewrite::Logs::default(),
         };
         let used = super::memory::used();
         node.stats.memory.startup.store(used, Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl Node {
         if self.notifies.swap(wants, Ordering::SeqCst) != wants {
             self.keyspace.listen_to_all(wants);
         }
-        if let Some(log) = self.log.get() {
+        if let Some(log) = self.logs.kept() {
             log.set_policy(super::log::policy(settings));
         }
     }

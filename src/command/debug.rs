@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::config::caller;
-use super::{Command, Context, Error, Flags, Group, debug_data, debug_protocol, random_hex};
+use super::{Command, Context, Error, Flags, Group, debug_data, debug_protocol, debug_reload, random_hex};
 use crate::protocol::{Args, number};
 
 /// The longest `DEBUG SLEEP`, in seconds: a server that sleeps longer cannot be told from a broken one.
@@ -28,6 +28,8 @@ const HELP: &[&str] = &[
     "    Return such a sum of the value of each key.",
     "ERROR <string>",
     "    Reply this as an error.",
+    "LOADAOF",
+    "    Remove everything, and run the append-only log again.",
     "LOG <message>",
     "    Write this into the log.",
     "OBJECT <key>",
@@ -40,6 +42,11 @@ const HELP: &[&str] = &[
     "    Reply a value of a type of the protocol.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Do nothing: lists keep long elements no other way than short ones.",
+    "RELOAD [<option> ...]",
+    "    Save a snapshot, remove everything, and load the snapshot. Options are:",
+    "    * MERGE: replace keys and libraries that are there.",
+    "    * NOFLUSH: remove nothing.",
+    "    * NOSAVE: load the snapshot that was saved before.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Remove keys past their time in the background (1), or only when a command meets them (0).",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
@@ -71,6 +78,7 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"digest", 2) => return debug_data::digest(cx),
         (b"digest-value", 3..) => return debug_data::digest_values(cx, args.skip(2)),
         (b"error", 3) => return Err(Error::Quoting(args.get(2).into())),
+        (b"loadaof", 2) => debug_reload::load_log(cx)?,
         (b"log", 3) => tracing::warn!("DEBUG LOG: {}", args.get(2).escape_ascii()),
         (b"object", 3..) => return debug_data::object(cx, args.get(2)),
         (b"pause-cron", 3) => {
@@ -80,6 +88,7 @@ fn debug(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         (b"populate", 3..=5) => return debug_data::populate(cx, args.skip(2)),
         (b"protocol", 3) => return debug_protocol::reply(cx, args.get(2)),
         (b"quicklist-packed-threshold", 3) => check_threshold(args.get(2))?,
+        (b"reload", _) => debug_reload::reload(cx, args.skip(2))?,
         (b"set-active-expire", 3) => {
             let on = number::parse_i64(args.get(2)).is_some_and(|value| value != 0);
             cx.node.keyspace.active_expire.store(on, Relaxed);

@@ -166,10 +166,11 @@ pub(super) fn perform(
     if client.tracked.is_some() {
         super::tracking::remember(worker, client, command, args);
     }
-    if command.flags.contains(Flags::WRITE) && worker.node.keyspace.journal.is_on() {
-        return record::perform(worker, client, handle, args, out);
+    let held = enter(worker, command, args)?;
+    // Looked at inside, because recording begins and ends while nobody is; what enters nothing looks again when it has run.
+    if command.flags.contains(Flags::WRITE) && (held.is_none() || worker.node.keyspace.journal.is_on()) {
+        return record::perform(worker, client, handle, args, out, held);
     }
-    let _held = enter(worker, command, args)?;
     run_entered(worker, client, handle, args, out)
 }
 

@@ -11,7 +11,10 @@ use super::row::{Command, Flags};
 use super::table::Handle;
 use crate::protocol::{Args, Limits, Parser, Step};
 use crate::session::{Client, Mode};
-use crate::store::{Recording, Store};
+use crate::store::{Held, Local, Recording, Store};
+
+/// Commands without the flag of writing ones that an append-only file may have.
+const REPLAYED: &[&str] = &["select", "eval", "evalsha", "fcall", "script|load", "publish", "spublish", "ping"];
 
 impl Context<'_> {
     /// Whether commands are recorded: to gather what [`Context::record_as`] wants only then.
@@ -35,22 +38,24 @@ impl Context<'_> {
     }
 }
 
-/// Runs a command that may change keys while changes are recorded.
+/// Runs a command that may change keys while changes may be recorded. Its keys are entered, if it has any.
 pub(super) fn perform(
     worker: &Worker,
     client: &mut Client,
     handle: Handle,
     args: Args<'_>,
     out: &mut Vec<u8>,
+    held: Option<Held<'_>>,
 ) -> Result<(), Error> {
     let keyspace = &worker.node.keyspace;
     // Dropped after the entry, so that what was recorded is published when the keys are free.
     let recording = Recording::begin(&keyspace.journal, &worker.local);
-    let held = dispatch::enter(worker, handle.command(), args)?;
+    // Also when the command panics.
+    let held = held;
     let database = client.database;
     let before = keyspace.changes_of(worker.number());
     let result = dispatch::run_entered(worker, client, handle, args, out);
-    if keyspace.changes_of(worker.number()) != before {
+    if keyspace.journal.is_on() && keyspace.changes_of(worker.number()) != before {
         let store = Store::new(keyspace, &worker.local, database, worker.now_ms);
         recording.note(&store, args.iter());
     }
@@ -132,9 +137,41 @@ impl Replay {
         Ok(())
     }
 
+    /// Runs a command of another server's append-only file as of `time_ms`, in the database that was selected. Whether it succeeded.
+    ///
+    /// # Errors
+    /// It is no command, or none that such a file has.
+    pub fn run_foreign(&mut self, time_ms: u64, args: Args<'_>) -> Result<bool, String> {
+        let name = || args.nth(0).unwrap_or_default().escape_ascii().to_string();
+        let handle = dispatch::find(args).map_err(|_| format!("the command {} is not known", name()))?;
+        let command = handle.command();
+        if !command.accepts(args.len()) {
+            return Err(format!("the command {} has the wrong number of arguments", name()));
+        }
+        if !command.flags.contains(Flags::WRITE) && !REPLAYED.contains(&handle.full_name()) {
+            return Err(format!("the command {} changes nothing, so it is not one of an append-only file", name()));
+        }
+        self.worker.now_ms = time_ms;
+        self.out.clear();
+        let result = dispatch::perform(&self.worker, &mut self.client, handle, args, &mut self.out);
+        self.worker.local.take_changes();
+        self.commands += 1;
+        Ok(result.is_ok())
+    }
+
     /// Its worker, which nobody else is.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// Takes its client out of the list of all.
+    pub fn sign_off(&self) {
+        self.worker.node.registry.remove(&self.client.info);
+    }
+
+    /// Ends it: its part of the store.
+    pub fn into_local(self) -> Local {
+        self.worker.local
     }
 
     /// Ends it, and leaves the timers of what was set to the worker that begins next.

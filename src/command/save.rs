@@ -3,8 +3,9 @@
 use super::context::{Context, Node, Worker};
 use super::{Command, Error, Flags, Group, identity, unix_ms};
 use crate::config::Settings;
+use crate::persist::load::Loaded;
 use crate::persist::save::Plan;
-use crate::persist::saves::{Place, Refusal};
+use crate::persist::saves::{Aim, Place, Refusal};
 use crate::protocol::Args;
 use crate::session::Mode;
 
@@ -12,6 +13,8 @@ use crate::session::Mode;
 const RETRY_SECONDS: u64 = 5;
 
 const UNDER_WAY: &str = "Background save already in progress";
+const REWRITING: &str = "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+                         schedule a BGSAVE whenever possible.";
 
 /// The family's rows.
 pub(super) const COMMANDS: &[Command] = &[
@@ -34,7 +37,7 @@ const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
 }
 
 fn save(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    if cx.node.saves.is_running() {
+    if cx.node.saves.is_saving() {
         return Err(Error::new(UNDER_WAY));
     }
     if !save_now(cx.worker) {
@@ -51,8 +54,16 @@ fn bgsave(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"schedule") => (),
         Some(_) => return Err(Error::SYNTAX),
     }
-    if cx.node.saves.is_running() {
+    if cx.node.saves.is_saving() {
         return Err(Error::new(UNDER_WAY));
+    }
+    if cx.node.saves.is_running() {
+        if args.len() == 1 {
+            return Err(Error::new(REWRITING));
+        }
+        cx.node.saves.schedule();
+        cx.reply.simple("Background saving scheduled");
+        return Ok(());
     }
     // Between two commands of a transaction is no point in time that others may see.
     if cx.client.mode == Mode::Transaction {
@@ -83,17 +94,37 @@ pub(super) fn last_save(node: &Node, now_ms: u64) -> u64 {
     }
 }
 
-fn place(worker: &Worker) -> Place<'_> {
-    Place { keyspace: &worker.node.keyspace, local: &worker.local }
+/// Hands the keyspace as this worker enters it to `with`.
+pub(super) fn place<T>(worker: &Worker, with: impl FnOnce(Place<'_>) -> T) -> T {
+    let libraries = &worker.node.scripts.libraries;
+    let functions = || libraries.list().iter().map(|library| library.code.to_vec()).collect();
+    with(Place { keyspace: &worker.node.keyspace, local: &worker.local, functions: &functions })
+}
+
+/// Takes the functions of what was loaded, and notes it. `replaces` libraries of the same name.
+///
+/// # Errors
+/// Why a library cannot be had.
+pub fn adopt_loaded(worker: &Worker, loaded: &Loaded, replaces: bool) -> Result<(), String> {
+    let failure = |error: &[u8]| format!("a library of functions cannot be loaded: {}", error.escape_ascii());
+    let libraries = &worker.node.scripts.libraries;
+    for text in &loaded.functions {
+        let vm = worker.vm().map_err(|_| "there is no memory for scripts: raise script-memory-limit".to_owned())?;
+        let library = vm.load_library(text).map_err(|error| failure(&error.0))?;
+        libraries.add(library, replaces).map_err(|error| failure(&error.0))?;
+    }
+    worker.node.saves.note_loaded(loaded, worker.node.keyspace.changes());
+    Ok(())
 }
 
 /// Saves everything up to now, on this thread; whether it was saved.
 pub(super) fn save_now(worker: &Worker) -> bool {
-    worker.node.saves.save_now(place(worker), &plan(&worker.settings))
+    place(worker, |place| worker.node.saves.save_now(place, &plan(&worker.settings)))
 }
 
 fn begin(worker: &Worker) -> Result<(), Refusal> {
-    worker.node.saves.begin(place(worker), &plan(&worker.settings), true).map(|_| {
+    let begun = place(worker, |place| worker.node.saves.begin(place, &plan(&worker.settings), &Aim::Background));
+    begun.map(|_| {
         tracing::info!("saving a snapshot in the background");
     })
 }
@@ -103,7 +134,8 @@ pub fn bounds_of_loading(settings: &Settings) -> crate::persist::rdb::Bounds {
     super::dump::bounds(settings)
 }
 
-fn plan(settings: &Settings) -> Plan {
+/// What the file of a snapshot is to say.
+pub(super) fn plan(settings: &Settings) -> Plan {
     let used = super::memory::used();
     Plan {
         folder: settings.dir.clone(),

@@ -268,12 +268,15 @@ fn persistence(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
         ("rdb_last_bgsave_status", is_ok) => page.put(name, if is_ok == 1 { "ok" } else { "err" }),
         _ => page.put(name, value),
     });
-    page.put("aof_enabled", u8::from(cx.node.log.get().is_some()));
-    page.put("aof_rewrite_in_progress", 0);
-    page.put("aof_rewrite_scheduled", 0);
-    page.put("aof_last_rewrite_time_sec", -1);
-    page.put("aof_current_rewrite_time_sec", -1);
-    page.put("aof_last_bgrewrite_status", "ok");
+    page.put("aof_enabled", u8::from(cx.node.logs.kept().is_some()));
+    page.put("aof_rewrite_in_progress", u8::from(cx.node.logs.is_rewriting()));
+    page.put("aof_rewrite_scheduled", u8::from(cx.node.logs.is_scheduled()));
+    let rewrite = cx.node.logs.status().unwrap_or_default().rewrite;
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    page.put("aof_last_rewrite_time_sec", seconds(rewrite.last_seconds));
+    page.put("aof_current_rewrite_time_sec", seconds(rewrite.running_seconds));
+    page.put("aof_last_bgrewrite_status", if rewrite.failed_seconds.is_some() { "err" } else { "ok" });
+    page.put("aof_rewrites", rewrite.begun);
     // A snapshot copies no pages, so it takes none.
     page.put_all(&[("rdb_last_cow_size", 0), ("aof_last_cow_size", 0)]);
     log(cx, page);
@@ -282,12 +285,12 @@ fn persistence(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
 
 /// What there is to tell of the log, if one is kept.
 fn log(cx: &Survey<'_>, page: &mut Page) {
-    let status = cx.node.log.get().map(crate::persist::log::Keeper::status);
+    let status = cx.node.logs.kept().map(|log| log.status());
     page.put("aof_last_write_status", if status.is_some_and(|status| status.fails) { "err" } else { "ok" });
     if let Some(status) = status {
-        page.put("aof_current_size", status.bytes);
-        page.put("aof_base_size", 0);
-        page.put("aof_pending_rewrite", 0);
+        page.put("aof_current_size", status.total());
+        page.put("aof_base_size", status.rewrite.grown_from);
+        page.put("aof_pending_rewrite", u8::from(status.is_apart));
         page.put("aof_buffer_length", status.pending);
         page.put("aof_pending_bio_fsync", u8::from(status.pending > 0));
         page.put("aof_delayed_fsync", status.late_syncs);

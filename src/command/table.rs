@@ -42,6 +42,7 @@ const FAMILIES: &[&[Command]] = &[
     super::monitor::COMMANDS,
     super::object::COMMANDS,
     super::pubsub::COMMANDS,
+    super::rewrite::COMMANDS,
     super::save::COMMANDS,
     super::scan::COMMANDS,
     super::script::COMMANDS,

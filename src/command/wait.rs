@@ -1,8 +1,13 @@
-//! `WAIT` and `WAITAOF`: until others have what a client wrote. There are no replicas, so it waits for them in vain.
+//! `WAIT` and `WAITAOF`: until what a client wrote is durable, and others have it. There are no replicas, so it waits for them in vain.
 
-use super::block::{Block, deadline_after_ms};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use super::block::{Block, deadline_after_ms, unblock};
+use super::context::Node;
 use super::{Categories, Command, Context, Error, Flags, Group};
 use crate::protocol::{Args, Frame, Reply, number};
+use crate::session::Waiter;
 
 const TIPS: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
@@ -38,14 +43,84 @@ fn waitaof(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::NOT_POSITIVE);
     }
     let deadline_ms = deadline_after_ms(args.get(3), cx.now_ms())?;
-    if local > 0 {
-        return Err(Error::new("WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
+    let Some(keeper) = cx.node.logs.kept() else {
+        if local > 0 {
+            return Err(Error::new(NO_LOG));
+        }
+        return in_vain(cx, args, replicas == 0, deadline_ms, |reply| acknowledged(reply, false));
+    };
+    // What anybody has written so far, which holds all that this client has.
+    let stamp = cx.node.keyspace.journal.latest();
+    let is_durable = cx.node.keyspace.journal.durable() >= stamp && !keeper.status().is_apart;
+    if replicas == 0 && (local == 0 || is_durable) {
+        acknowledged(&mut cx.reply, is_durable);
+        return Ok(());
     }
-    in_vain(cx, args, replicas == 0, deadline_ms, |reply| {
-        reply.array(2);
-        reply.integer(0);
-        reply.integer(0);
-    })
+    let result = in_vain(cx, args, false, deadline_ms, |reply| acknowledged(reply, false));
+    if let (Err(Error::Waits), Some(waiter)) = (&result, cx.waiter()) {
+        Arc::new(Acknowledgement { node: cx.node, waiter, stamp, serves: replicas == 0 }).attend();
+    }
+    result
+}
+
+const NO_LOG: &str = "WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+
+/// The reply of `WAITAOF`.
+fn acknowledged(reply: &mut Reply<'_>, is_durable: bool) {
+    reply.array(2);
+    reply.integer(is_durable.into());
+    reply.integer(0);
+}
+
+/// A client that waits until everything below a stamp is durable.
+struct Acknowledgement {
+    node: &'static Node,
+    waiter: Arc<Waiter>,
+    stamp: u64,
+    /// Whether that ends the wait.
+    serves: bool,
+}
+
+impl Acknowledgement {
+    /// Ends the wait if it is over, or sees to it that this is called again when it may be.
+    fn attend(self: Arc<Self>) {
+        let waker = Waker::from(self.clone());
+        let mut reply = Vec::new();
+        let mut writer = Reply::new(&mut reply, self.waiter.wait.version);
+        let Some(keeper) = self.node.logs.kept() else { return end_waits(self.node) };
+        let journal = &self.node.keyspace.journal;
+        if !journal.await_durable(self.stamp, &waker) {
+            return journal.wake();
+        }
+        if !keeper.await_base(&waker) {
+            return;
+        }
+        acknowledged(&mut writer, true);
+        if self.serves {
+            unblock(self.node, &self.waiter, reply);
+        } else {
+            self.waiter.amend(reply);
+        }
+    }
+}
+
+/// The log has ended: whoever waits for it is told so.
+pub(super) fn end_waits(node: &Node) {
+    for waiter in node.waiters.all() {
+        let args = waiter.wait.args.args();
+        let is_concerned = args.nth(0).is_some_and(|name| name.eq_ignore_ascii_case(b"waitaof"));
+        if is_concerned && args.nth(1).and_then(number::parse_i64) != Some(0) {
+            let mut reply = Vec::new();
+            Reply::new(&mut reply, waiter.wait.version).error(format!("ERR {NO_LOG}").as_bytes());
+            unblock(node, &waiter, reply);
+        }
+    }
+}
+
+impl Wake for Acknowledgement {
+    fn wake(self: Arc<Self>) {
+        self.attend();
+    }
 }
 
 /// Replies at once if nothing is waited for, else when the time is up.

@@ -45,9 +45,13 @@ pub(super) fn command() -> Command {
         .help("TOML file of settings [default: /etc/roster/roster.toml if present]");
     let check = Command::new("check-config")
         .about("Print the effective settings and where each comes from, as a TOML file, and leave");
-    // The program answers these two before it reads settings; here they are for the help and for who writes them later.
+    // The program answers these before it reads settings; here they are for the help and for who writes them later.
     let doctor = Command::new("doctor").about("Compare this host with a tuning profile (roster doctor --help)");
     let tune = Command::new("tune").about("Plan, apply or take back a tuning profile (roster tune --help)");
+    let import =
+        Command::new("import").about("Turn the files of Redis or Valkey into a snapshot (roster import --help)");
+    let export =
+        Command::new("export").about("Turn Roster's files into ones for Redis or Valkey (roster export --help)");
     Command::new("roster")
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -60,7 +64,7 @@ pub(super) fn command() -> Command {
         .disable_help_subcommand(true)
         .arg(file)
         .args(SETTINGS.iter().map(flag))
-        .subcommands([check, doctor, tune])
+        .subcommands([check, doctor, export, import, tune])
 }
 
 fn flag(setting: &'static Setting) -> Arg {

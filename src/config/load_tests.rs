@@ -210,7 +210,7 @@ fn mistakes_in_flags_are_told_in_one_line() {
         ),
         (
             &["server"],
-            "command line: 'server' is no command; there are: check-config, doctor, tune (and none, to serve)",
+            "command line: 'server' is no command; there are: check-config, doctor, export, import, tune (and none, to serve)",
         ),
         (
             &["redis.conf"],

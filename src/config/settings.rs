@@ -22,7 +22,6 @@ const ANY_COUNT: Kind = Kind::Integer { min: 0, max: I64_MAX };
 /// An integer of 32 bits that is not negative.
 const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
 
-const NO_REWRITE: &str = "this build does not replace its append-only log by a snapshot yet";
 const NO_CLUSTER: &str = "this build has no cluster mode yet";
 
 settings! {
@@ -197,7 +196,7 @@ settings! {
         /// Refuse writes while the last snapshot in the background failed and `save` asks for snapshots.
         stop_writes_on_bgsave_error: bool = "yes", Kind::Flag;
         /// Keep an append-only log of all writes.
-        appendonly: bool = "no", Kind::Flag, fixed;
+        appendonly: bool = "no", Kind::Flag;
         /// Name of the log's folder in `dir`.
         appenddirname: String = "appendonlydir", Kind::FileName, fixed;
         /// When the append-only log is made durable.
@@ -205,9 +204,9 @@ settings! {
         /// Start with an append-only log whose end a crash has torn, without its last record.
         aof_load_truncated: bool = "yes", Kind::Flag;
         /// Growth of the append-only log in percent after which it is replaced by a snapshot; 0 never does.
-        auto_aof_rewrite_percentage: u32 = "0", COUNT, lacking(NO_REWRITE);
+        auto_aof_rewrite_percentage: u32 = "100", COUNT;
         /// Bytes of the append-only log below which it is not replaced.
-        auto_aof_rewrite_min_size: u64 = "64mb", ANY_BYTES, lacking(NO_REWRITE);
+        auto_aof_rewrite_min_size: u64 = "64mb", ANY_BYTES;
     }
     Security {
         /// Password that clients must give; nothing for none.

@@ -94,12 +94,15 @@ struct Picture {
     cpus: Vec<Cpu>,
     nics: Vec<Nic>,
     workers: Vec<WorkerThread>,
+    pollers: Vec<WorkerThread>,
 }
 
 impl Picture {
     fn of(machine: &Machine) -> Self {
-        let workers = process::server(machine).map(|(_, workers)| workers).unwrap_or_default();
-        Self { cpus: topology::cpus(machine), nics: topology::nics(machine), workers }
+        let (pid, workers) = process::server(machine).unzip();
+        let pollers = pid.map(|pid| process::pollers(machine, pid)).unwrap_or_default();
+        let workers = workers.unwrap_or_default();
+        Self { cpus: topology::cpus(machine), nics: topology::nics(machine), workers, pollers }
     }
 
     /// What a CPU does: its part in the layout, what the kernel keeps from it, and who is bound to it.
@@ -110,7 +113,8 @@ impl Picture {
         uses.extend(cpu.isolated.then(|| "isolated".to_owned()));
         uses.extend(cpu.tickless.then(|| "no tick".to_owned()));
         let bound = |set: &CpuSet| set.cpus() == [cpu.number];
-        uses.extend(self.workers.iter().filter(|worker| bound(&worker.cpus)).map(|worker| worker.name.clone()));
+        let threads = self.workers.iter().chain(&self.pollers);
+        uses.extend(threads.filter(|thread| bound(&thread.cpus)).map(|thread| thread.name.clone()));
         for interrupt in self.nics.iter().flat_map(|nic| &nic.interrupts) {
             if interrupt.affinity.as_ref().is_some_and(bound) {
                 uses.push(interrupt.name.clone());

@@ -6,8 +6,10 @@ use super::machine::Machine;
 /// The name of the server's process, and of its first worker.
 const SERVER: &str = "roster";
 const FIRST_WORKER: &str = "roster-0";
+/// How the kernel names the threads that poll submission queues, before a number.
+const POLLER: &str = "iou-sqp-";
 
-/// One worker of a running server.
+/// One thread of a running server: a worker, or a thread of the kernel that polls a worker's ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerThread {
     /// Its name.
@@ -24,12 +26,22 @@ pub fn named(machine: &Machine, name: &str) -> Vec<u32> {
 
 /// The workers of the process, if it is a server.
 pub fn workers(machine: &Machine, pid: u32) -> Vec<WorkerThread> {
+    threads(machine, pid, "roster-")
+}
+
+/// The threads of the kernel that poll the rings of a process (`sqpoll`).
+pub fn pollers(machine: &Machine, pid: u32) -> Vec<WorkerThread> {
+    threads(machine, pid, POLLER)
+}
+
+/// The threads of a process whose name is `start` and a number.
+fn threads(machine: &Machine, pid: u32, start: &str) -> Vec<WorkerThread> {
     let mut found = Vec::new();
     for thread in machine.names(&format!("/proc/{pid}/task")) {
         let read = |file: &str| machine.read(&format!("/proc/{pid}/task/{thread}/{file}"));
         let name = read("comm").unwrap_or_default();
-        let is_worker = name.strip_prefix("roster-").is_some_and(|number| number.parse::<usize>().is_ok());
-        let status = read("status").filter(|_| is_worker).unwrap_or_default();
+        let is_one = name.strip_prefix(start).is_some_and(|number| number.parse::<usize>().is_ok());
+        let status = read("status").filter(|_| is_one).unwrap_or_default();
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         if let Some(cpus) = list.and_then(CpuSet::list) {
             found.push(WorkerThread { name, cpus });

@@ -70,7 +70,8 @@ fn command() -> Command {
         .arg(flag("apply", "Write what differs, and record what was there before"))
         .arg(flag("revert", "Write back what was there before"))
         .arg(flag("kernel-parameters", "Print the kernel parameters of the profile"))
-        .group(ArgGroup::new("action").args(["dry-run", "apply", "revert", "kernel-parameters"]));
+        .arg(flag("settings", "Print the server's settings that belong to the profile, for its file of settings"))
+        .group(ArgGroup::new("action").args(["dry-run", "apply", "revert", "kernel-parameters", "settings"]));
     Command::new("roster").subcommand_required(true).disable_help_subcommand(true).subcommand(doctor).subcommand(tune)
 }
 
@@ -112,9 +113,12 @@ fn tune(matches: &ArgMatches) -> Result<Answer, String> {
         return plan::apply(&machine, name, &profile).map(said);
     }
     let report = tuning::examine(&profile, &machine)?;
-    let output = match matches.get_flag("kernel-parameters") {
-        true => plan::kernel_parameters(&profile, &report.places) + "\n",
-        false => plan::plan(&report).script(name),
+    let output = if matches.get_flag("kernel-parameters") {
+        plan::kernel_parameters(&profile, &report.places) + "\n"
+    } else if matches.get_flag("settings") {
+        plan::settings(&profile, &report.places)
+    } else {
+        plan::plan(&report).script(name)
     };
     Ok(Answer { output, status: 0 })
 }

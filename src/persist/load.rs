@@ -28,10 +28,14 @@ pub struct Loading {
     pieces: Mutex<Receiver<Piece>>,
     /// Passed when all workers are done, so that none serves while another still inserts.
     end: Barrier,
+    /// Whether a key that is there already is replaced.
+    merges: AtomicBool,
     failed: AtomicBool,
     failure: Mutex<Option<String>>,
     started: Instant,
     keys: AtomicU64,
+    /// Bytes of the file that were handed out, and of all of it once the end was found.
+    position: AtomicU64,
     expired: AtomicU64,
     functions: Mutex<Vec<Vec<u8>>>,
 }
@@ -85,10 +89,12 @@ impl Loading {
             now_ms,
             pieces: Mutex::new(receiver),
             end: Barrier::new(workers),
+            merges: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
             started: Instant::now(),
             keys: AtomicU64::new(0),
+            position: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             functions: Mutex::default(),
         });
@@ -102,6 +108,16 @@ impl Loading {
         let spawned = std::thread::Builder::new().name("loader".into()).spawn(split);
         spawned.map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
         Ok(Some(loading))
+    }
+
+    /// Has keys that are there already replaced. To be called before any [`Loading::work`].
+    pub fn merge(&self) {
+        self.merges.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes of the file that were read so far; when all was loaded, where the snapshot in it ends.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
     }
 
     /// Inserts keys beside the other workers until the file ends, and returns when all of them are done.
@@ -149,7 +165,8 @@ impl Loading {
                 Some(Part::Key(keyed)) if keyed.parcel.expiry.is_some_and(|due| due < self.now_ms) => expired += 1,
                 Some(Part::Key(keyed)) => {
                     let store = Store::new(keyspace, local, database, self.now_ms);
-                    insert(&store, local, *keyed).map_err(|damage| (before, damage))?;
+                    insert(&store, local, *keyed, self.merges.load(Ordering::Relaxed))
+                        .map_err(|damage| (before, damage))?;
                     keys += 1;
                 }
                 Some(Part::Database(index)) => {
@@ -170,7 +187,7 @@ fn check_database(keyspace: &Keyspace, index: u64) -> Result<usize, Damage> {
     found.ok_or(Damage::Corrupt("keys of a database beyond the setting databases, which is to be raised"))
 }
 
-fn insert(store: &Store<'_>, local: &Local, keyed: Keyed) -> Result<(), Damage> {
+fn insert(store: &Store<'_>, local: &Local, keyed: Keyed, merges: bool) -> Result<(), Damage> {
     let Keyed { key, parcel, idle, .. } = keyed;
     let _held = loop {
         // Others insert, too, and leave at once.
@@ -180,7 +197,7 @@ fn insert(store: &Store<'_>, local: &Local, keyed: Keyed) -> Result<(), Damage> 
         }
     };
     let is_new = store.update(&key, |entry| {
-        if entry.record().is_some() {
+        if entry.record().is_some() && !merges {
             return false;
         }
         entry.set_parcel(parcel);
@@ -233,9 +250,12 @@ impl<R: Read> Splitter<R> {
             self.sum = crc64::update(self.sum, &bytes);
             let base = self.at;
             self.at += len as u64;
+            loading.position.store(self.at, Ordering::Relaxed);
             // Nobody takes it any more if all workers have ended, and then they tell why.
             let _ = sender.send(Piece { base, database: first, bytes });
             if is_end {
+                let sum = if loading.head.is_summed() { 8 } else { 0 };
+                loading.position.store(self.at + 1 + sum, Ordering::Relaxed);
                 return self.end(rest, loading.head);
             }
             if loading.failed.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! Persistence: values as bytes that outlive the process, and bytes of others as values.
 //!
+//! - [`aof`]: the append-only files of other servers.
 //! - [`log`]: every change in its order.
 //! - [`rdb`]: the format.
 //! - [`snapshot`]: what takes the records of a cut, encodes them, and hands them to whoever writes.
@@ -7,6 +8,7 @@
 //! - [`saves`]: which snapshots were taken and which one is, and what came of them.
 //! - [`load`]: a file's keys back into the keyspace, by all workers.
 
+pub mod aof;
 pub mod load;
 pub mod log;
 pub mod rdb;

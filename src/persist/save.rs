@@ -3,10 +3,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::rdb::snapshot::Writer;
 use super::rdb::{Sink, Version};
+use super::saves::Place;
 use super::snapshot::Snapshot;
+use crate::store::Progress;
 
 /// What a file is to be and to say.
 #[derive(Clone, Debug)]
@@ -33,6 +38,15 @@ impl Plan {
         self.folder.join(&self.name)
     }
 
+    /// With the sizes and the functions that there are now.
+    pub(super) fn of(mut self, place: Place<'_>) -> Plan {
+        let totals = (0..place.keyspace.databases()).map(|index| (index as u64, place.keyspace.totals(index)));
+        self.sizes = totals.map(|(index, totals)| (index, totals.keys, totals.volatile)).collect();
+        self.sizes.retain(|&(_, keys, _)| keys > 0);
+        self.functions = (place.functions)();
+        self
+    }
+
     /// The file while it is written.
     pub fn temporary(&self) -> PathBuf {
         self.folder.join(format!("temp-{}.rdb", std::process::id()))
@@ -53,6 +67,32 @@ pub fn save(plan: &Plan, snapshot: &Snapshot) -> io::Result<u64> {
         let _ = fs::remove_file(&temporary);
     }
     result
+}
+
+/// Writes the file of a keyspace that nobody else enters, and returns its length in bytes. `progress` is told the keys that were
+/// encoded.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_alone(plan: &Plan, place: Place<'_>, progress: &AtomicU64) -> io::Result<u64> {
+    let (keyspace, local) = (place.keyspace, place.local);
+    let snapshot = Arc::new(Snapshot::new(plan.compresses));
+    let plan = plan.clone().of(place);
+    let begun = keyspace.begin_cut(local, || snapshot.clone());
+    if begun != Ok(true) {
+        return Err(io::Error::other("the keyspace is in use"));
+    }
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| save(&plan, &snapshot));
+        loop {
+            match keyspace.continue_cut(local) {
+                Progress::Took => progress.store(snapshot.keys(), Ordering::Relaxed),
+                Progress::Wait => std::thread::sleep(Duration::from_millis(1)),
+                Progress::None => break,
+            }
+        }
+        writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes has failed")))
+    })
 }
 
 fn write_durably(plan: &Plan, snapshot: &Snapshot, temporary: &Path) -> io::Result<u64> {

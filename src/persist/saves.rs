@@ -35,7 +35,6 @@ struct State {
     ended: u64,
     saved: u64,
     report: Report,
-    functions: Vec<Vec<u8>>,
 }
 
 struct Running {
@@ -43,7 +42,26 @@ struct Running {
     snapshot: Arc<Snapshot>,
     keys: u64,
     plan: Plan,
-    in_background: bool,
+    aim: Aim,
+}
+
+/// What a snapshot is for.
+#[derive(Clone)]
+pub enum Aim {
+    /// Somebody waits for it.
+    Awaited,
+    /// To be there.
+    Background,
+    /// Something that goes on from it. Nothing else is told of it.
+    Part(Arc<dyn Sequel>),
+}
+
+/// What goes on from a snapshot.
+pub trait Sequel: Send + Sync {
+    /// The cut is made, and nobody else is inside the keyspace.
+    fn cut(&self);
+    /// The file is durable and has so many bytes; `None` if it was not saved.
+    fn end(&self, bytes: Option<u64>);
 }
 
 /// What `INFO` tells.
@@ -85,6 +103,8 @@ pub struct Place<'a> {
     pub keyspace: &'a Keyspace,
     /// The worker's part.
     pub local: &'a Local,
+    /// The sources of the libraries of functions that there are.
+    pub functions: &'a dyn Fn() -> Vec<Vec<u8>>,
 }
 
 impl Saves {
@@ -93,7 +113,7 @@ impl Saves {
     ///
     /// # Errors
     /// Why not. What fails later is logged, and told by [`Saves::has_failed`].
-    pub fn begin(self: &Arc<Self>, place: Place<'_>, plan: &Plan, in_background: bool) -> Result<u64, Refusal> {
+    pub fn begin(self: &Arc<Self>, place: Place<'_>, plan: &Plan, aim: &Aim) -> Result<u64, Refusal> {
         let snapshot = Arc::new(Snapshot::new(plan.compresses));
         let mut plan = plan.clone();
         {
@@ -101,17 +121,18 @@ impl Saves {
             if state.running.is_some() {
                 return Err(Refusal::Running);
             }
-            plan.functions = state.functions.clone();
             let (since, snapshot, plan) = (Instant::now(), snapshot.clone(), plan.clone());
-            state.running = Some(Running { since, snapshot, keys: 0, plan, in_background });
+            state.running = Some(Running { since, snapshot, keys: 0, plan, aim: aim.clone() });
         }
         let mut changes = 0;
         let keyspace = place.keyspace;
         let begun = keyspace.begin_cut(place.local, || {
             changes = keyspace.changes();
-            let totals = (0..keyspace.databases()).map(|index| (index as u64, keyspace.totals(index)));
-            plan.sizes = totals.map(|(index, totals)| (index, totals.keys, totals.volatile)).collect();
-            plan.sizes.retain(|&(_, keys, _)| keys > 0);
+            // Before the functions: one that was recorded before this is among them.
+            if let Aim::Part(sequel) = aim {
+                sequel.cut();
+            }
+            plan = plan.clone().of(place);
             snapshot.clone()
         });
         if begun != Ok(true) {
@@ -126,9 +147,10 @@ impl Saves {
                 running.keys = plan.sizes.iter().map(|(_, keys, _)| keys).sum();
             }
             state.begun += 1;
-            if in_background {
+            if matches!(aim, Aim::Background) {
                 state.report.last_try = unix_seconds();
             }
+            state.report.begun += u64::from(!matches!(aim, Aim::Part(_)));
             state.begun
         };
         let (saves, taken) = (self.clone(), snapshot.clone());
@@ -137,7 +159,7 @@ impl Saves {
             snapshot.lose();
             keyspace.continue_cut(place.local);
             tracing::error!("no snapshot: cannot start a thread: {error}; raise ulimit -u");
-            self.settle(changes, false);
+            self.settle(changes, None);
             return Err(Refusal::Failed);
         }
         Ok(number)
@@ -153,16 +175,21 @@ impl Saves {
                 plan.folder.display()
             ),
         }
-        self.settle(changes, result.is_ok());
+        self.settle(changes, result.ok());
     }
 
-    fn settle(&self, changes: u64, is_saved: bool) {
+    fn settle(&self, changes: u64, saved: Option<u64>) {
         let mut state = self.state.lock();
         let running = state.running.take();
         state.ended = state.begun;
-        let in_background = running.as_ref().is_some_and(|running| running.in_background);
+        let Some(Running { aim, since, .. }) = running else { return };
+        if let Aim::Part(sequel) = aim {
+            drop(state);
+            return sequel.end(saved);
+        }
+        let (is_saved, in_background) = (saved.is_some(), matches!(aim, Aim::Background));
         if in_background {
-            state.report.last_seconds = running.map(|running| running.since.elapsed().as_secs());
+            state.report.last_seconds = Some(since.elapsed().as_secs());
         }
         if is_saved {
             state.saved = state.ended;
@@ -178,7 +205,7 @@ impl Saves {
     /// waited for first. Whether it was saved.
     pub fn save_now(self: &Arc<Self>, place: Place<'_>, plan: &Plan) -> bool {
         let number = loop {
-            match self.begin(place, plan, false) {
+            match self.begin(place, plan, &Aim::Awaited) {
                 Ok(number) => break number,
                 Err(Refusal::Failed) => return false,
                 Err(Refusal::Running | Refusal::Busy) => self.help(place),
@@ -201,6 +228,19 @@ impl Saves {
         }
         if place.keyspace.continue_cut(place.local) != Progress::Took {
             std::thread::sleep(NAP);
+        }
+    }
+
+    /// Whether one is being saved for its own sake.
+    pub fn is_saving(&self) -> bool {
+        self.state.lock().running.as_ref().is_some_and(|running| !matches!(running.aim, Aim::Part(_)))
+    }
+
+    /// Gives up the one that is a part of something else, if there is one.
+    pub fn give_up_part(&self) {
+        if let Some(running) = self.state.lock().running.as_ref().filter(|running| matches!(running.aim, Aim::Part(_)))
+        {
+            running.snapshot.lose();
         }
     }
 
@@ -234,20 +274,18 @@ impl Saves {
     pub fn report(&self) -> Report {
         let state = self.state.lock();
         let mut report = state.report.clone();
-        report.begun = state.begun;
         if let Some(running) = &state.running {
             report.progress = Some((running.keys, running.snapshot.keys()));
-            report.running_seconds = running.in_background.then(|| running.since.elapsed().as_secs());
+            report.running_seconds = matches!(running.aim, Aim::Background).then(|| running.since.elapsed().as_secs());
         }
         report
     }
 
     /// Notes what was loaded: nothing of it is a change that a snapshot has to save.
-    pub fn note_loaded(&self, loaded: Loaded, changes: u64) {
+    pub fn note_loaded(&self, loaded: &Loaded, changes: u64) {
         let mut state = self.state.lock();
         state.report.loaded = (loaded.keys, loaded.expired);
         state.report.changes = changes;
-        state.functions = loaded.functions;
     }
 
     /// Gives up the snapshot that is being saved, because the process is about to end, and removes what was written of it.

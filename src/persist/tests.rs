@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::load::Loading;
 use super::rdb::Bounds;
 use super::save::{self, Plan};
-use super::saves::{Place, Refusal, Saves};
+use super::saves::{Aim, Place, Refusal, Saves};
 use super::snapshot::Snapshot;
 use crate::store::{Busy, Held, Keyspace, Local, Object, Record, Shape, Store, Taker, Ttl, Value};
 use crate::value::Limits;
@@ -198,7 +198,7 @@ fn transfer(store: &Store<'_>, local: &Local, dice: &mut Dice) {
 fn begin(saves: &Arc<Saves>, place: Place<'_>, plan: &Plan) -> Contents {
     loop {
         let held = patiently(|| place.keyspace.enter_all(place.local));
-        match saves.begin(place, plan, true) {
+        match saves.begin(place, plan, &Aim::Background) {
             // Nobody changed anything since: the entry is still in force.
             Ok(_) => {
                 let wanted = contents(place.keyspace, place.local);
@@ -235,7 +235,7 @@ fn a_file_is_the_keyspace_at_one_point_in_time() {
             });
         }
         let (local, saves) = (Local::new(0, NOW), Arc::new(Saves::default()));
-        let place = Place { keyspace: &keyspace, local: &local };
+        let place = Place { keyspace: &keyspace, local: &local, functions: &Vec::new };
         for round in 0..12 {
             let wanted = begin(&saves, place, &folder.plan());
             while saves.is_running() {
@@ -277,14 +277,15 @@ fn fill(keyspace: &Keyspace, local: &Local, keys: u64) {
 fn a_snapshot_that_fails_leaves_the_old_file_and_the_keyspace_as_they_were() {
     let folder = Folder::new("failure");
     let (keyspace, local) = (keyspace(16, 1), Local::new(0, NOW));
-    let (place, saves) = (Place { keyspace: &keyspace, local: &local }, Arc::new(Saves::default()));
+    let (place, saves) =
+        (Place { keyspace: &keyspace, local: &local, functions: &Vec::new }, Arc::new(Saves::default()));
     fill(&keyspace, &local, 1000);
     assert!(saves.save_now(place, &folder.plan()));
     let before = std::fs::read(folder.plan().path()).expect("a file");
     fill(&keyspace, &local, 2000);
     // A folder where the temporary file would be.
     std::fs::create_dir(folder.plan().temporary()).expect("a folder");
-    saves.begin(place, &folder.plan(), true).expect("nobody else is there");
+    saves.begin(place, &folder.plan(), &Aim::Background).expect("nobody else is there");
     while saves.is_running() {
         keyspace.continue_cut(&local);
     }
@@ -378,7 +379,7 @@ fn damaged_files_are_refused_with_the_place_and_the_remedy() {
     let (keyspace, local) = (keyspace(16, 1), Local::new(0, NOW));
     fill(&keyspace, &local, 20_000);
     let saves = Arc::new(Saves::default());
-    assert!(saves.save_now(Place { keyspace: &keyspace, local: &local }, &folder.plan()));
+    assert!(saves.save_now(Place { keyspace: &keyspace, local: &local, functions: &Vec::new }, &folder.plan()));
     let path = folder.plan().path();
     let sound = std::fs::read(&path).expect("a file");
     assert_eq!(load(&folder, 2).expect("it is sound").len(), 20_000);

@@ -32,7 +32,6 @@ use crate::command::{Facts, Node, bounds_of_loading, load_users, open_log, unix_
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use crate::persist::load::Loading;
-use crate::persist::log::Keeper;
 use crate::web::{self, Health};
 use drain::Event;
 use driver::Choice;
@@ -86,7 +85,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     let settings = node.config.current();
     let path = settings.dir.join(&settings.dbfilename);
     // A log holds everything by itself.
-    let loading = match node.log.get() {
+    let loading = match node.logs.kept() {
         Some(_) => None,
         None => Loading::open(&path, bounds_of_loading(&settings), places.cpus.len(), unix_ms())?,
     };
@@ -120,7 +119,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
     if let Some(file) = bound.socket_file {
         file.remove();
     }
-    let kept = node.log.get().is_none_or(Keeper::finish);
+    let kept = node.logs.kept().is_none_or(|log| log.finish());
     if !kept {
         tracing::error!("the log could not be written to its end: the last changes are lost");
     }

@@ -14,7 +14,7 @@ use super::hub::Hub;
 use super::listen::Listeners;
 use super::tls::Tls;
 use super::{accept, task, tick};
-use crate::command::{Node, Worker};
+use crate::command::{Node, Worker, adopt_loaded};
 use crate::config::{Settings, Workers};
 use crate::host::cpu;
 use crate::persist::load::Loading;
@@ -164,7 +164,7 @@ fn load(worker: &Worker, loading: &Loading) -> Result<(), String> {
     if worker.number() == 0 {
         let (keys, expired, seconds) = (loaded.keys, loaded.expired, loaded.seconds);
         tracing::info!("loaded {keys} keys in {seconds:.3} seconds; {expired} had expired");
-        node.saves.note_loaded(loaded, node.keyspace.changes());
+        adopt_loaded(worker, &loaded, true)?;
     }
     Ok(())
 }

@@ -52,6 +52,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
                 crate::command::keep_saving(&worker);
+                crate::command::keep_log(&worker);
                 crate::command::evict_clients(&worker);
             }
             (worker.settings.clone(), worker.now_ms)

@@ -69,7 +69,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         let reply = loop {
             match waiter.stage() {
                 Stage::Served | Stage::Over => break waiter.take_reply(),
-                Stage::Waiting if late && give_up(self.hub.node, &waiter) => break waiter.wait.on_timeout.clone(),
+                Stage::Waiting if late && give_up(self.hub.node, &waiter) => break waiter.on_timeout(),
                 Stage::Waiting | Stage::Serving => (),
             }
             match self.step(due).await {

@@ -54,12 +54,14 @@ pub struct Waiter {
     pub wait: Wait,
     stage: AtomicU8,
     reply: Mutex<Vec<u8>>,
+    /// What is replied when the time is up, if that has changed since it began.
+    late: Mutex<Option<Vec<u8>>>,
 }
 
 impl Waiter {
     /// A wait that begins.
     pub fn new(wait: Wait) -> Waiter {
-        Waiter { wait, stage: AtomicU8::new(Stage::Waiting as u8), reply: Mutex::default() }
+        Waiter { wait, stage: AtomicU8::new(Stage::Waiting as u8), reply: Mutex::default(), late: Mutex::default() }
     }
 
     /// How it stands.
@@ -102,6 +104,16 @@ impl Waiter {
             self.serve(reply);
         }
         waits
+    }
+
+    /// Changes what is replied when the time is up.
+    pub fn amend(&self, on_timeout: Vec<u8>) {
+        *self.late.lock() = Some(on_timeout);
+    }
+
+    /// What is replied when the time is up.
+    pub fn on_timeout(&self) -> Vec<u8> {
+        self.late.lock().clone().unwrap_or_else(|| self.wait.on_timeout.clone())
     }
 
     /// Gives it up; false if it is being served or was.
@@ -164,6 +176,11 @@ impl Waiters {
     pub fn keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
         let inner = self.inner.lock();
         inner.queues.keys().filter(|(number, _)| *number == database).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// All that wait.
+    pub fn all(&self) -> Vec<Arc<Waiter>> {
+        self.inner.lock().clients.values().cloned().collect()
     }
 
     /// What a client waits for.

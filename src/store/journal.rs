@@ -11,7 +11,6 @@
 //! While nobody listens, all of this costs one relaxed load for a change.
 
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -47,7 +46,7 @@ pub struct Journal {
     waiting: Mutex<Vec<(u64, Waker)>>,
     /// Whether the reader sleeps, so that it has to be woken.
     sleeps: AtomicBool,
-    reader: OnceLock<std::thread::Thread>,
+    reader: Mutex<Option<std::thread::Thread>>,
 }
 
 /// What every command reads and hardly anybody writes, away from what is written often.
@@ -119,7 +118,7 @@ impl Journal {
             failure: Mutex::default(),
             waiting: Mutex::default(),
             sleeps: AtomicBool::new(false),
-            reader: OnceLock::new(),
+            reader: Mutex::default(),
         }
     }
 
@@ -135,9 +134,23 @@ impl Journal {
         if self.quiet.state.load(Ordering::Relaxed) != REFUSING { None } else { Some(self.failure.lock().clone()) }
     }
 
-    /// Begins to record, before any worker runs.
+    /// Begins to record, while nobody else is inside the keyspace.
     pub fn begin(&self) {
+        // What went before is not recorded, and nobody has to wait for it.
+        self.durable.store(self.latest(), Ordering::SeqCst);
         self.quiet.state.store(ON, Ordering::SeqCst);
+    }
+
+    /// Records no more, while nobody else is inside the keyspace. What was recorded may not be published yet.
+    pub fn end(&self) {
+        self.quiet.state.store(OFF, Ordering::SeqCst);
+    }
+
+    /// After the end, when the reader has ended, too: whoever waits goes on.
+    pub fn release(&self) {
+        self.set_strict(false);
+        self.note_sync(0);
+        self.note_durable(u64::MAX);
     }
 
     /// Whether replies to changes are held back until these are durable.
@@ -186,6 +199,11 @@ impl Journal {
         self.durable() >= stamp
     }
 
+    /// Whether anybody waits until something is durable.
+    pub fn is_awaited(&self) -> bool {
+        !self.waiting.lock().is_empty()
+    }
+
     /// Draws a stamp. The caller holds the lock of what it changes.
     fn draw(&self, local: &Local) {
         let floor = &self.lanes[local.worker].floor;
@@ -228,7 +246,7 @@ impl Journal {
     /// Wakes the reader if it sleeps.
     pub fn wake(&self) {
         if self.sleeps.swap(false, Ordering::SeqCst)
-            && let Some(reader) = self.reader.get()
+            && let Some(reader) = &*self.reader.lock()
         {
             reader.unpark();
         }
@@ -239,7 +257,7 @@ impl Journal {
 impl Journal {
     /// Declares the calling thread the reader.
     pub fn attend(&self) {
-        let _ = self.reader.set(std::thread::current());
+        *self.reader.lock() = Some(std::thread::current());
     }
 
     /// Sleeps until a worker wakes it or the time is up.
@@ -297,12 +315,13 @@ impl Journal {
     /// Writing fails for this reason: clients' writes are refused.
     pub fn refuse(&self, reason: String) {
         *self.failure.lock() = reason;
-        self.quiet.state.store(REFUSING, Ordering::SeqCst);
+        // Not after the end.
+        let _ = self.quiet.state.compare_exchange(ON, REFUSING, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Writing works again.
     pub fn accept(&self) {
-        self.quiet.state.store(ON, Ordering::SeqCst);
+        let _ = self.quiet.state.compare_exchange(REFUSING, ON, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

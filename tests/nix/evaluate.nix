@@ -1,4 +1,4 @@
-# Evaluates the modules on a real NixOS tree: what they make of good settings, and which mistakes they refuse.
+# Evaluates the modules on a NixOS tree, or on the stand-in beside this file: what they make of good settings, and which mistakes they refuse.
 #
 #   nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg nixpkgs PATH -A attribute
 { nixpkgs }:
@@ -23,7 +23,9 @@ let
     };
   failed =
     settings:
-    map (one: one.message) (builtins.filter (one: !one.assertion) (evaluate settings).config.assertions);
+    map (one: one.message) (
+      builtins.filter (one: !one.assertion) (evaluate settings).config.assertions
+    );
   large = settings: { roster.tuning.profile = "ent1-m"; } // settings;
   good = large {
     services.roster.requirePassFile = "/run/password";
@@ -32,13 +34,19 @@ let
   inherit (evaluate good) config;
   # What each mistake has to be told with.
   mistakes = {
-    "readable by everybody" = { services.roster.settings.requirepass = "x"; };
-    "openFirewall needs" = { services.roster.openFirewall = true; };
+    "readable by everybody" = {
+      services.roster.settings.requirepass = "x";
+    };
+    "openFirewall needs" = {
+      services.roster.openFirewall = true;
+    };
     "systemd.sockets.roster" = {
       services.roster.socketActivation = true;
       services.roster.settings.port = 1;
     };
-    "hosts with services.roster.enable" = { services.roster.enable = lib.mkForce false; };
+    "hosts with services.roster.enable" = {
+      services.roster.enable = lib.mkForce false;
+    };
     "gives the CPUs 2 to housekeeping and to workers" = {
       roster.tuning.profile = "ent1-m";
       roster.tuning.layout.housekeeping = "0-2";
@@ -59,6 +67,9 @@ let
       messages = failed settings;
     in
     builtins.length messages == 1 && lib.hasInfix words (lib.head messages);
+  # Settings that no assertion has to catch, because the options themselves refuse them.
+  isRefused =
+    settings: !(builtins.tryEval (evaluate settings).config.system.build.toplevel.drvPath).success;
   expect = name: ok: if ok then name else throw "tests/nix/evaluate.nix: ${name} does not hold";
 in
 {
@@ -82,7 +93,21 @@ in
         "requirepass:/run/password"
       ]
     ))
+    (expect "the server starts after what its settings come from" (
+      builtins.elem "roster.service" config.systemd.services.roster-first-boot.before
+    ))
+    (expect "a misspelt option is refused" (isRefused {
+      services.roster.enabled = true;
+    }))
+    (expect "a value of a wrong type is refused" (isRefused {
+      services.roster.enable = "yes";
+    }))
+    (expect "a profile that there is not is refused" (isRefused {
+      roster.tuning.profile = "tiny";
+    }))
   ]
-  ++ lib.mapAttrsToList (words: settings: expect "a mistake is told: ${words}" (isTold words settings)) mistakes;
+  ++ lib.mapAttrsToList (
+    words: settings: expect "a mistake is told: ${words}" (isTold words settings)
+  ) mistakes;
   system = config.system.build.toplevel.drvPath;
 }

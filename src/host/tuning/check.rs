@@ -26,6 +26,8 @@ pub enum Check {
     Channels(String),
     /// The workers of the running server stay on these CPUs.
     Threads(String),
+    /// The kernel's threads that poll the rings of the running server stay on these CPUs, and there are some.
+    Pollers(String),
     /// A limit of the running server.
     Limit {
         /// Its name in `/proc/PID/limits`.
@@ -114,6 +116,7 @@ impl Check {
             row.interrupts.as_ref().map(|text| Check::Interrupts(text.clone())),
             row.channels.as_ref().map(|text| Check::Channels(text.clone())),
             row.threads.as_ref().map(|text| Check::Threads(text.clone())),
+            row.pollers.as_ref().map(|text| Check::Pollers(text.clone())),
             row.no_process.as_ref().map(|name| Check::NoProcess(name.clone())),
         ];
         let condition = Condition::of(row)?;
@@ -145,6 +148,7 @@ impl Check {
             Check::Interrupts(cpus) => target::interrupts(machine, &set(places, cpus)),
             Check::Channels(cpus) => target::channels(machine, &set(places, cpus)),
             Check::Threads(cpus) => target::threads(machine, &set(places, cpus)),
+            Check::Pollers(cpus) => target::pollers(machine, &set(places, cpus)),
             Check::Limit { name, condition } => target::limit(machine, name, condition, places),
             Check::NoProcess(name) => target::no_process(machine, name),
         }

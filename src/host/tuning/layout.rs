@@ -66,6 +66,15 @@ impl Places {
         }
         filled
     }
+
+    /// The same for a setting of the server, where a number alone would be a count and not a CPU.
+    pub fn fill_setting(&self, text: &str) -> String {
+        let range = |set: &CpuSet| match set.cpus() {
+            [one] => format!("{one}-{one}"),
+            _ => set.to_string(),
+        };
+        text.replace("{housekeeping}", &range(&self.housekeeping)).replace("{workers}", &range(&self.workers))
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +86,9 @@ mod tests {
         let places = Places { housekeeping: CpuSet::list("0-1").unwrap(), workers: CpuSet::list("2-15").unwrap() };
         assert_eq!(places.fill("a={workers},{housekeeping:mask}"), "a=2-15,3");
         assert_eq!(places.fill("{workers:mask}"), "fffc");
+        let one = Places { workers: CpuSet::list("3").unwrap(), ..places };
+        assert_eq!((one.fill("{workers}"), one.fill_setting("{workers}")), ("3".to_owned(), "3-3".to_owned()));
+        assert_eq!(one.fill_setting("{housekeeping}"), "0-1");
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn finding(knob: &Knob, machine: &Machine, places: &Places) -> Finding {
         (None, Check::Interrupts(_), _) => "roster tune writes /proc/irq/*/smp_affinity_list".to_owned(),
         (None, Check::NoProcess(name), _) => format!("stop {name}"),
         (None, Check::Threads(_), _) => format!("set workers to {}", places.workers),
+        (None, Check::Pollers(cpus), _) => format!("set sqpoll to yes and sqpoll-cpu to {}", places.fill(cpus)),
         (None, Check::Limit { .. }, _) => "raise the limit of the service".to_owned(),
         (None, Check::File { .. }, None) => outcome.required.clone(),
     };

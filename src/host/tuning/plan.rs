@@ -55,6 +55,18 @@ pub fn kernel_parameters(profile: &Profile, places: &Places) -> String {
     parameters.collect::<Vec<_>>().join(" ")
 }
 
+/// The settings of the server that belong to a profile, as lines for its file of settings.
+pub fn settings(profile: &Profile, places: &Places) -> String {
+    let filled = profile.settings.iter().map(|(name, value)| {
+        let value = match value.as_str() {
+            Some(text) => places.fill_setting(text).into(),
+            None => value.clone(),
+        };
+        format!("{name} = {value}\n")
+    });
+    filled.collect()
+}
+
 impl Plan {
     /// The plan as a script for a shell.
     pub fn script(&self, profile: &str) -> String {

@@ -98,6 +98,7 @@ pub(super) struct Row {
     pub(super) interrupts: Option<String>,
     pub(super) channels: Option<String>,
     pub(super) threads: Option<String>,
+    pub(super) pollers: Option<String>,
     pub(super) limit: Option<String>,
     pub(super) no_process: Option<String>,
     pub(super) at_least: Option<u64>,

@@ -63,6 +63,20 @@ pub(super) fn threads(machine: &Machine, cpus: &CpuSet) -> Outcome {
     Outcome::of(required, format!("CPU {used}"), used.is_within(cpus))
 }
 
+/// The rings of the running server are polled by threads of the kernel, and those stay on these CPUs.
+pub(super) fn pollers(machine: &Machine, cpus: &CpuSet) -> Outcome {
+    let required = format!("CPU {cpus}");
+    let Some((pid, _)) = process::server(machine) else {
+        return Outcome::absent(required, "no server runs");
+    };
+    let pollers = process::pollers(machine, pid);
+    if pollers.is_empty() {
+        return Outcome::of(required, "no thread polls".to_owned(), false);
+    }
+    let used: CpuSet = pollers.iter().flat_map(|poller| poller.cpus.cpus().to_vec()).collect();
+    Outcome::of(required, format!("CPU {used}"), used.is_within(cpus))
+}
+
 /// A limit of the running server.
 pub(super) fn limit(machine: &Machine, name: &str, condition: &Condition, places: &Places) -> Outcome {
     let required = condition.describe(places);

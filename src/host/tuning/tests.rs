@@ -354,3 +354,35 @@ fn kernel_parameters_come_from_the_rows() {
     assert_eq!(Fixture::new(EPYC).ask("tune --profile small --kernel-parameters").unwrap().output, "\n");
     assert!(Fixture::new(EPYC).ask("tune").is_err());
 }
+
+#[test]
+fn settings_come_from_the_profile() {
+    let settings =
+        |profile: &str| Fixture::new(EPYC).ask(&format!("tune --profile {profile} --settings")).unwrap().output;
+    assert_eq!((settings("ent1-m"), settings("generic")), ("workers = \"2-15\"\n".to_owned(), String::new()));
+}
+
+#[test]
+fn polling_threads_are_found() {
+    let machine = Fixture::new(EPYC);
+    let profile = machine.machine.place("/profile.toml");
+    let row = "[[knob]]\nname = 'polling'\nwhy = 'x'\nseverity = 'warning'\npollers = '1'\n";
+    std::fs::write(&profile, format!("name = 'polled'\nsummary = ''\n[settings]\nsqpoll-cpu = 1\n{row}")).unwrap();
+    let profile = profile.to_str().unwrap();
+    assert_eq!(machine.ask(&format!("tune --profile {profile} --settings")).unwrap().output, "sqpoll-cpu = 1\n");
+    let finding = || machine.report(profile).findings.remove(0);
+    let none = finding();
+    assert_eq!((none.current.as_str(), none.state), ("no thread polls", State::Differs));
+    assert_eq!(none.remedy, "set sqpoll to yes and sqpoll-cpu to 1");
+    let poller = |cpus: &str| {
+        machine.put("/proc/812/task/860/comm", "iou-sqp-813");
+        machine.put("/proc/812/task/860/status", &format!("Cpus_allowed_list: {cpus}"));
+    };
+    poller("1");
+    let there = finding();
+    assert_eq!((there.current.as_str(), there.state), ("CPU 1", State::Holds));
+    let page = doctor::text(&machine.report(profile), &machine.machine, false);
+    assert!(page.contains(", iou-sqp-813\n") || page.contains(", iou-sqp-813,"), "{page}");
+    poller("0-15");
+    assert_eq!(finding().state, State::Differs);
+}

@@ -66,6 +66,12 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
+    /// Bytes that may still be written here, if the system tells.
+    fn room(&self) -> Option<u64> {
+        let facts = nix::sys::statvfs::statvfs(&self.0).ok()?;
+        Some(facts.blocks_available().saturating_mul(facts.fragment_size()))
+    }
+
     /// Where a file of it is.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -91,6 +97,10 @@ impl Disk for Folder {
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(name))?;
         // Blocks that were written once are overwritten in place, so that later a sync has no metadata to write.
         let mut at = file.metadata()?.len();
+        // An attempt in vain must not take, for a moment, the room that others could do with.
+        if at < length && self.room().is_some_and(|room| room < length - at) {
+            return Err(nix::errno::Errno::ENOSPC.into());
+        }
         let zeros = vec![0; ZEROS.min(usize::try_from(length.saturating_sub(at)).unwrap_or(ZEROS))];
         while at < length {
             let count = usize::try_from(length - at).unwrap_or(ZEROS).min(zeros.len());

@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use super::base::{Bases, Rewrite};
 use super::disk::Disk;
 use super::writer::Log;
+use crate::persist::saves::Sequel;
 use crate::store::{Carry, Journal};
 
 /// When a log is made durable.
@@ -49,6 +52,17 @@ struct Shared {
     pending: AtomicU64,
     fails: AtomicBool,
     late_syncs: AtomicU64,
+    is_apart: AtomicBool,
+    bases: Bases,
+    /// Who waits until a start would find this log.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Shared {
+    fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// How a log is.
@@ -62,14 +76,26 @@ pub struct Status {
     pub fails: bool,
     /// Syncs that took longer than two seconds.
     pub late_syncs: u64,
+    /// Whether a start would not find it yet, but what was there before.
+    pub is_apart: bool,
+    /// The snapshot that it begins with, and the one to come.
+    pub rewrite: Rewrite,
+}
+
+impl Status {
+    /// Bytes of the log with the snapshot that it begins with.
+    pub fn total(&self) -> u64 {
+        self.rewrite.base_bytes + self.bytes
+    }
 }
 
 impl Keeper {
-    /// Begins to keep a log of what is published in `journal` from now on.
+    /// Begins to keep a log of what is published in `journal`, to which the caller then has everything recorded
+    /// ([`Journal::begin`]). The snapshot that the log begins with has `base_bytes` bytes.
     ///
     /// # Errors
     /// Why the thread cannot be started.
-    pub fn start<D>(journal: &'static Journal, log: Log<D>, policy: Policy) -> io::Result<Keeper>
+    pub fn start<D>(journal: &'static Journal, log: Log<D>, policy: Policy, base_bytes: u64) -> io::Result<Keeper>
     where
         D: Disk + Clone + Send + 'static,
         D::File: Send,
@@ -81,9 +107,11 @@ impl Keeper {
             pending: AtomicU64::new(0),
             fails: AtomicBool::new(false),
             late_syncs: AtomicU64::new(0),
+            is_apart: AtomicBool::new(log.is_apart()),
+            bases: Bases::new(log.base_number()?, base_bytes),
+            waiting: Mutex::default(),
         });
         journal.set_strict(policy == Policy::Always);
-        journal.begin();
         let (disk, shared_state) = (log.disk().clone(), shared.clone());
         let mut round = Round {
             journal,
@@ -92,6 +120,7 @@ impl Keeper {
             carry: Carry::default(),
             synced: Instant::now(),
             limit: 0,
+            first: None,
             disk,
             syncing: None,
         };
@@ -114,15 +143,59 @@ impl Keeper {
             pending: self.shared.pending.load(Ordering::Relaxed),
             fails: self.shared.fails.load(Ordering::Relaxed),
             late_syncs: self.shared.late_syncs.load(Ordering::Relaxed),
+            is_apart: self.shared.is_apart.load(Ordering::Relaxed),
+            rewrite: self.shared.bases.report(),
         }
+    }
+
+    /// The snapshots that it begins with.
+    pub fn bases(&self) -> &Bases {
+        &self.shared.bases
     }
 
     /// Writes and syncs all that was published, and ends. False if that failed.
     pub fn finish(&self) -> bool {
         self.shared.ends.store(true, Ordering::SeqCst);
         self.journal.wake();
-        self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false))
+        let kept = self.thread.lock().take().is_none_or(|thread| thread.join().unwrap_or(false));
+        self.shared.wake_waiting();
+        kept
     }
+
+    /// Whether a start would find this log; if not yet, `waker` is woken when it would, or when the log has ended.
+    pub fn await_base(&self, waker: &Waker) -> bool {
+        let is_apart = || self.shared.is_apart.load(Ordering::SeqCst);
+        if !is_apart() {
+            return true;
+        }
+        self.shared.waiting.lock().push(waker.clone());
+        !is_apart()
+    }
+}
+
+impl Sequel for Keeper {
+    fn cut(&self) {
+        self.shared.bases.cut(self.journal);
+    }
+
+    fn end(&self, bytes: Option<u64>) {
+        match bytes {
+            Some(bytes) => self.shared.bases.complete(bytes),
+            None => self.shared.bases.fail(),
+        }
+        self.journal.wake();
+    }
+}
+
+/// The first record that a snapshot does not hold.
+#[derive(Clone, Copy)]
+struct First {
+    /// The mark of the snapshot's cut.
+    mark: u64,
+    /// The record's number.
+    number: u64,
+    /// Bytes of records before it.
+    bytes: u64,
 }
 
 struct Round<D: Disk> {
@@ -134,6 +207,8 @@ struct Round<D: Disk> {
     synced: Instant,
     /// Everything below this stamp is in the log.
     limit: u64,
+    /// What the next base will not hold.
+    first: Option<First>,
     /// What another thread syncs with.
     disk: D,
     /// The sync that another thread makes: up to which record, and below which stamp.
@@ -176,13 +251,17 @@ where
     }
 
     fn step(&mut self, ends: bool) -> io::Result<()> {
-        let log = &mut self.log;
-        self.limit = self.journal.collect(&mut self.carry, |record| log.append(record.time_ms, record.commands));
-        self.log.write()?;
+        self.collect();
+        self.write()?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
+            // Nobody is told that anything is durable, unless somebody asks: then it is made so.
+            if self.journal.is_awaited() {
+                self.finish_sync(true)?;
+                self.sync()?;
+                self.journal.note_durable(self.limit);
+            }
             self.log.release();
-            self.journal.note_durable(self.limit);
             return Ok(());
         }
         self.finish_sync(ends || policy == Policy::Always as u8)?;
@@ -195,6 +274,60 @@ where
             self.journal.note_durable(self.limit);
         } else if self.synced.elapsed() >= SECOND && !self.log.is_syncing() {
             self.begin_sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was added, and replaces it by a snapshot if one is ready. A new segment or another manifest may take the disk as long as
+    /// a sync, and has writers held back as one.
+    fn write(&mut self) -> io::Result<()> {
+        let is_alone = self.syncing.is_none();
+        if is_alone {
+            self.journal.note_sync(unix_ms());
+        }
+        let written = self.log.write();
+        let rebased = self.rebase(written.is_ok());
+        if is_alone {
+            self.journal.note_sync(0);
+        }
+        written.and(rebased)
+    }
+
+    /// Adds what was published, and notes where the next base ends.
+    fn collect(&mut self) {
+        let (log, first, bases) = (&mut self.log, &mut self.first, &self.shared.bases);
+        let mut meet = |log: &Log<D>, stamp: u64| match bases.mark() {
+            Some(mark) if stamp >= mark && first.is_none_or(|first| first.mark != mark) => {
+                *first = Some(First { mark, number: log.last() + 1, bytes: log.bytes() });
+            }
+            _ => (),
+        };
+        self.limit = self.journal.collect(&mut self.carry, |record| {
+            // Looked at for each record: the mark was there before whoever has this stamp drew it.
+            meet(log, record.stamp);
+            log.append(record.time_ms, record.commands);
+        });
+        meet(log, self.limit);
+    }
+
+    /// Has the log begin with the snapshot that is ready, if one is: also if nothing can be written, because that makes room.
+    fn rebase(&mut self, writes: bool) -> io::Result<()> {
+        let Some(base) = self.shared.bases.ready() else { return Ok(()) };
+        let Some(first) = self.first.filter(|first| first.mark == base.mark) else { return Ok(()) };
+        if writes {
+            self.finish_sync(true)?;
+            self.log.write()?;
+            self.log.sync()?;
+        }
+        match self.log.rebase(&base.name, first.number, first.bytes) {
+            Ok(()) => {
+                self.shared.bases.settle(&base, self.log.bytes());
+                self.shared.is_apart.store(false, Ordering::SeqCst);
+                self.shared.wake_waiting();
+                tracing::info!("the log begins with the snapshot {}", base.name);
+            }
+            // The log is as good as before; what is written goes on, and so do attempts.
+            Err(error) => tracing::warn!("the log cannot begin with the snapshot {} yet: {error}", base.name),
         }
         Ok(())
     }
@@ -261,10 +394,11 @@ where
 
     fn fail(&self, error: &io::Error) {
         let reason = describe(error);
+        // Before it is told, so that whoever was told is refused.
+        self.journal.refuse(reason.clone());
         if !self.shared.fails.swap(true, Ordering::Relaxed) {
             tracing::error!("the log cannot be written: {reason}; writes are refused until it can");
         }
-        self.journal.refuse(reason);
     }
 }
 

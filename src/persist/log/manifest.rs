@@ -32,6 +32,26 @@ pub(super) fn name_of(number: u32) -> String {
     format!("{number:08}.log")
 }
 
+/// The number of the segment whose file has this name, if it is one.
+pub(super) fn number_of(name: &str) -> Option<u32> {
+    name.strip_suffix(".log")?.parse().ok()
+}
+
+/// The name of the file of a base.
+pub fn name_of_base(number: u32) -> String {
+    format!("base-{number:08}.rdb")
+}
+
+/// The number of the base whose file has this name, if it is one.
+pub(super) fn number_of_base(name: &str) -> Option<u32> {
+    name.strip_prefix("base-")?.strip_suffix(".rdb")?.parse().ok()
+}
+
+/// Whether a file of this name is a base, or one that is being written.
+pub(super) fn is_base(name: &str) -> bool {
+    number_of_base(name).is_some() || (name.starts_with("temp-") && name.ends_with(".rdb"))
+}
+
 /// What makes up a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Manifest {

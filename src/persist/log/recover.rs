@@ -98,16 +98,45 @@ enum End {
     Torn(u64),
 }
 
+/// What was read.
+struct Found {
+    manifest: Manifest,
+    /// The number of the record that follows.
+    next: u64,
+    /// Bytes of records that are not in the base.
+    bytes: u64,
+    records: u64,
+    torn: Option<Torn>,
+}
+
 /// Reads the log of a folder, an empty one where there is none. `truncate` accepts a torn end.
 ///
 /// # Errors
 /// Why it cannot be read.
 pub fn recover<D: Disk>(disk: D, truncate: bool, reader: &mut impl Reader) -> Result<Recovered<D>, Failure> {
+    let Found { manifest, next, bytes, records, torn } = read_all(&disk, truncate, reader)?;
+    if manifest != Manifest::default() {
+        let settled = settle(&disk, &manifest);
+        settled.map_err(|error| Failure::Io(manifest::NAME.to_owned(), error))?;
+    }
+    let log = Log::new(disk, manifest, next - 1, bytes).map_err(|error| Failure::Io(".".to_owned(), error))?;
+    Ok(Recovered { log, records, torn })
+}
+
+/// Reads the log of a folder without going on with it, which another may do meanwhile; the number of its records.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read<D: Disk>(disk: &D, truncate: bool, reader: &mut impl Reader) -> Result<u64, Failure> {
+    read_all(disk, truncate, reader).map(|found| found.records)
+}
+
+fn read_all<D: Disk>(disk: &D, truncate: bool, reader: &mut impl Reader) -> Result<Found, Failure> {
     let failure = |name: &str| {
         let name = name.to_owned();
         move |error| Failure::Io(name, error)
     };
-    let manifest = Manifest::load(&disk).map_err(failure(manifest::NAME))?;
+    let manifest = Manifest::load(disk).map_err(failure(manifest::NAME))?;
     let manifest = match manifest {
         Some(manifest) => manifest,
         None => {
@@ -131,7 +160,7 @@ pub fn recover<D: Disk>(disk: D, truncate: bool, reader: &mut impl Reader) -> Re
     for (at, &segment) in manifest.segments.iter().enumerate() {
         let end = manifest.segments.get(at + 1).map(|segment| segment.first);
         let before = next;
-        let (outcome, used) = read_segment(&disk, segment, end, &mut next, reader)?;
+        let (outcome, used) = read_segment(disk, segment, end, &mut next, reader)?;
         records += next - before;
         bytes += used;
         match outcome {
@@ -140,16 +169,14 @@ pub fn recover<D: Disk>(disk: D, truncate: bool, reader: &mut impl Reader) -> Re
             End::Torn(offset) => return Err(Failure::Torn(Torn { file: segment.name(), offset })),
         }
     }
-    if let Some(segment) = manifest.segments.last() {
-        settle(&disk, *segment, &manifest).map_err(failure(&segment.name()))?;
-    }
-    let log = Log::new(disk, manifest, next - 1, bytes).map_err(failure("."))?;
-    Ok(Recovered { log, records, torn })
+    Ok(Found { manifest, next, bytes, records, torn })
 }
 
 /// Makes durable what was read of the last segment: clients are about to act on it. The process that wrote it may have ended before
 /// it had synced, or after a sync had failed, which leaves behind what the kernel shows and will never write. So it is written again.
-fn settle<D: Disk>(disk: &D, segment: Segment, manifest: &Manifest) -> io::Result<()> {
+fn settle<D: Disk>(disk: &D, manifest: &Manifest) -> io::Result<()> {
+    // The list itself may have been replaced a moment before the end.
+    let Some(&segment) = manifest.segments.last() else { return manifest.store(disk) };
     let bytes = disk.read(&segment.name())?;
     let mut end = 0;
     let mut sequence = segment.first;
@@ -160,11 +187,10 @@ fn settle<D: Disk>(disk: &D, segment: Segment, manifest: &Manifest) -> io::Resul
     let mut file = disk.open(&segment.name(), 0)?;
     disk.write_all(&mut file, 0, &bytes[..end])?;
     disk.sync(&mut file)?;
-    // The list itself may have been replaced a moment before the end.
     manifest.store(disk)
 }
 
-/// Gives the records of a segment from the number `next` on to the reader.
+/// Gives the records of a segment from the number `next` on to the reader, and returns how it ended and how many bytes these have.
 fn read_segment<D: Disk>(
     disk: &D,
     segment: Segment,
@@ -178,12 +204,12 @@ fn read_segment<D: Disk>(
         return Ok((End::Next, 0));
     }
     let bytes = disk.read(&file).map_err(|error| Failure::Io(file.clone(), error))?;
-    let mut offset = 0;
+    let (mut offset, mut used) = (0, 0);
     // The base may hold the first records of its first segment.
     let mut here = segment.first;
     loop {
         if end == Some(here) {
-            return Ok((End::Next, offset as u64));
+            return Ok((End::Next, used));
         }
         let rest = &bytes[offset..];
         let Some(found) = frame::read(rest, segment.number).filter(|found| found.sequence == here) else { break };
@@ -194,20 +220,24 @@ fn read_segment<D: Disk>(
             let refused = |reason| Failure::Refused { file: file.clone(), offset: offset as u64, reason };
             reader.record(found.time_ms, found.payload).map_err(refused)?;
             *next += 1;
+            used += frame::size(found.payload.len()) as u64;
         }
         here += 1;
         offset += frame::size(found.payload.len()).min(rest.len());
     }
     if here < *next && end.is_none_or(|end| end <= *next) {
-        // All that is missing is in the base.
-        return Ok((End::Clean, offset as u64));
+        // All that is missing is in the base, unless something behind it is lost with it.
+        return match look_beyond(&bytes, offset, segment.number, here) {
+            Beyond::Durable if end.is_none() => Err(Failure::Damaged { file, offset: offset as u64 }),
+            _ => Ok((End::Clean, used)),
+        };
     }
     let outcome = match (end, look_beyond(&bytes, offset, segment.number, here)) {
         (Some(_), _) | (None, Beyond::Durable) => return Err(Failure::Damaged { file, offset: offset as u64 }),
         (None, Beyond::Written) => End::Torn(offset as u64),
         (None, Beyond::Nothing) => End::Clean,
     };
-    Ok((outcome, offset as u64))
+    Ok((outcome, used))
 }
 
 /// What is behind the last whole record.

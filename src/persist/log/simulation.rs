@@ -226,13 +226,26 @@ struct Run {
     history: Vec<Vec<u8>>,
     /// Of these, the first so many are durable.
     durable: usize,
+    /// So many were there when the record that the log numbers 1 was added.
+    offset: usize,
+    /// So many are in the base.
+    based: usize,
+    bases: u32,
     log: Option<Log<Flaky>>,
 }
 
 impl Run {
     fn new(seed: u64) -> Run {
         let state = State { random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, ..State::default() };
-        Run { disk: Flaky(Rc::new(RefCell::new(state))), history: Vec::new(), durable: 0, log: None }
+        Run {
+            disk: Flaky(Rc::new(RefCell::new(state))),
+            history: Vec::new(),
+            durable: 0,
+            offset: 0,
+            based: 0,
+            bases: 0,
+            log: None,
+        }
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -253,6 +266,9 @@ impl Run {
         self.history.truncate(taken.0.len());
         // What was read may be acted on, so the next crash must not take it.
         self.durable = taken.0.len();
+        self.offset = self.history.len() - log.last() as usize;
+        let manifest = manifest::Manifest::load(&self.disk).ok().flatten().unwrap_or_default();
+        self.based = self.offset + manifest.first() as usize - 1;
         self.log = Some(log.with_segments_of(SEGMENT));
     }
 
@@ -272,11 +288,21 @@ impl Run {
             }
             80..88 => self.sync_elsewhere(),
             88..97 => {
-                if log.write().is_ok() && log.sync().is_ok() {
+                if log.write().is_ok() && log.sync().is_ok() && !log.is_apart() {
                     self.durable = self.history.len();
                 }
             }
+            97 => self.begin_anew(),
             _ => self.rebase(),
+        }
+    }
+
+    /// The log ends and begins anew, with what is in memory: until its first base the one before is what a start finds.
+    fn begin_anew(&mut self) {
+        if let Ok(log) = Log::apart(self.disk.clone()) {
+            self.log = Some(log.with_segments_of(SEGMENT));
+            self.offset = self.history.len();
+            self.based = self.offset;
         }
     }
 
@@ -284,33 +310,58 @@ impl Run {
     fn sync_elsewhere(&mut self) {
         let (disk, Some(log)) = (self.disk.clone(), &mut self.log) else { return };
         let Ok(Some(mut sync)) = log.begin_sync() else { return };
-        let (count, meanwhile) = (sync.last as usize, format!("{}:meanwhile", self.history.len()).into_bytes());
+        let (count, meanwhile) =
+            (sync.last as usize + self.offset, format!("{}:meanwhile", self.history.len()).into_bytes());
         let early = self.history.len().is_multiple_of(2).then(|| disk.sync(&mut sync.file));
         log.append(self.history.len() as u64, &meanwhile);
         self.history.push(meanwhile);
         let _ = log.write();
         let result = early.unwrap_or_else(|| disk.sync(&mut sync.file));
-        if log.end_sync(sync.last, result).is_ok() {
+        if log.end_sync(sync.last, result).is_ok() && !log.is_apart() {
             self.durable = self.durable.max(count);
         }
     }
 
-    /// A snapshot of all that is durable takes the place of the records.
+    /// A snapshot of the records up to any one takes their place, as the keeper does it; the others stay.
     fn rebase(&mut self) {
-        let name = format!("base-{}", self.durable);
-        let text: Vec<u8> =
-            self.history[..self.durable].iter().flat_map(|record| [record, &b"\n"[..]].concat()).collect();
+        let syncs = self.below(3) > 0;
+        let Some(log) = &mut self.log else { return };
+        // On a full disk it is done although nothing can be written.
+        if syncs && (log.write().is_err() || log.sync().is_err()) {
+            return;
+        }
+        let all = self.history.len();
+        let based = self.based + self.below((all - self.based) as u64 + 1) as usize;
+        let synced = if syncs { all } else { based };
+        // A file that was left behind is written over.
+        self.bases += u32::from(self.below(4) > 0);
+        let name = manifest::name_of_base(self.bases);
+        let text: Vec<u8> = self.history[..based].iter().flat_map(|record| [record, &b"\n"[..]].concat()).collect();
         let disk = self.disk.clone();
+        if self.log.as_ref().and_then(Log::base) == Some(&name) || self.is_in_force(&name) {
+            return;
+        }
         let written = (|| {
-            let mut file = disk.open(&name, 0)?;
+            // As a snapshot is saved: beside, and renamed.
+            let _ = disk.remove("temp-1.rdb");
+            let mut file = disk.open("temp-1.rdb", 0)?;
             disk.write_all(&mut file, 0, &text)?;
             disk.sync(&mut file)?;
+            disk.rename("temp-1.rdb", &name)?;
             disk.sync_names()
         })();
-        let first = self.durable as u64 + 1;
-        if let (Ok(()), Some(log)) = (written, &mut self.log) {
-            let _ = log.rebase(&name, first);
+        let first = (based - self.offset) as u64 + 1;
+        if let (Ok(()), Some(log)) = (written, &mut self.log)
+            && log.rebase(&name, first, 0).is_ok()
+        {
+            (self.based, self.durable) = (based, self.durable.max(synced));
         }
+    }
+
+    /// Whether the manifest that is read now, or the one that a power cut may bring back, names this base.
+    fn is_in_force(&self, name: &str) -> bool {
+        let manifest = manifest::Manifest::load(&self.disk).ok().flatten();
+        manifest.and_then(|manifest| manifest.base).is_some_and(|(base, _)| base == name) || self.bases == 0
     }
 }
 

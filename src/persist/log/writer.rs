@@ -29,6 +29,8 @@ pub struct Log<D: Disk> {
     manifest: Manifest,
     segment_bytes: u64,
     open: Option<Open<D::File>>,
+    /// One that was made and could not be named.
+    prepared: Option<Open<D::File>>,
     /// Files to be used again.
     spares: Vec<String>,
     /// The greatest number that any segment had.
@@ -47,6 +49,8 @@ pub struct Log<D: Disk> {
     bytes: u64,
     /// Whether another thread syncs the segment.
     is_syncing: bool,
+    /// Whether it has yet to take the place of another log, which is in force until then.
+    is_apart: bool,
 }
 
 /// A sync that another thread is to make.
@@ -60,29 +64,82 @@ pub struct Sync<F> {
 impl<D: Disk> Log<D> {
     /// A log that goes on after its record `last`. Files that its manifest does not name are left-overs.
     pub(super) fn new(disk: D, manifest: Manifest, last: u64, bytes: u64) -> io::Result<Self> {
-        let mut log = Log {
+        let number = manifest.segments.last().map_or(0, |segment| segment.number);
+        let mut log = Log { number, next: last + 1, synced: last, written: last, bytes, ..Log::bare(disk, manifest) };
+        log.sweep()?;
+        Ok(log)
+    }
+
+    /// Nothing but a manifest.
+    fn bare(disk: D, manifest: Manifest) -> Self {
+        Log {
             disk,
+            manifest,
             segment_bytes: SEGMENT_BYTES,
             open: None,
+            prepared: None,
             spares: Vec::new(),
-            number: manifest.segments.last().map_or(0, |segment| segment.number),
-            manifest,
-            next: last + 1,
-            synced: last,
-            written: last,
+            number: 0,
+            next: 1,
+            synced: 0,
+            written: 0,
             tail: Vec::new(),
             done: 0,
-            bytes,
+            bytes: 0,
             is_syncing: false,
-        };
-        for name in log.disk.list()? {
-            let Some(number) = name.strip_suffix(".log").and_then(|number| number.parse().ok()) else { continue };
-            log.number = log.number.max(number);
-            if !log.manifest.segments.iter().any(|segment| segment.number == number) {
-                log.discard(name);
+            is_apart: false,
+        }
+    }
+
+    /// A log without any record that takes the place of whatever is in a folder with its first [`Log::rebase`]. Until then nothing
+    /// that is there is touched, and a start finds that.
+    ///
+    /// # Errors
+    /// Why the folder cannot be read.
+    pub fn apart(disk: D) -> io::Result<Self> {
+        let names = disk.list()?;
+        let numbers = names.iter().filter_map(|name| manifest::number_of(name)).max();
+        let empty = Manifest::default();
+        if !names.iter().any(|name| name == manifest::NAME) {
+            // Segments without any list would be taken for a log that has lost it.
+            empty.store(&disk)?;
+        }
+        Ok(Log { is_apart: true, number: numbers.unwrap_or(0), ..Log::bare(disk, empty) })
+    }
+
+    /// Discards files that the manifest does not name.
+    fn sweep(&mut self) -> io::Result<()> {
+        for name in self.disk.list()? {
+            if let Some(number) = manifest::number_of(&name) {
+                self.number = self.number.max(number);
+                let is_spare = self.spares.contains(&name);
+                if !is_spare && !self.manifest.segments.iter().any(|segment| segment.number == number) {
+                    self.discard(name);
+                }
+            } else if manifest::is_base(&name) && self.manifest.base.as_ref().is_none_or(|(base, _)| *base != name) {
+                // A snapshot that was being written when the process ended, or was replaced. A file too many does no harm.
+                let _ = self.disk.remove(&name);
             }
         }
-        Ok(log)
+        Ok(())
+    }
+
+    /// The greatest number that any base in the folder has.
+    ///
+    /// # Errors
+    /// Why the folder cannot be read.
+    pub fn base_number(&self) -> io::Result<u32> {
+        Ok(self.disk.list()?.iter().filter_map(|name| manifest::number_of_base(name)).max().unwrap_or(0))
+    }
+
+    /// The name of the base, if there is one.
+    pub fn base(&self) -> Option<&str> {
+        self.manifest.base.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether it has yet to take the place of another log.
+    pub fn is_apart(&self) -> bool {
+        self.is_apart
     }
 
     /// Sets how many bytes a segment has.
@@ -248,33 +305,59 @@ impl<D: Disk> Log<D> {
 
     /// Begins a segment with the record of this size and number.
     fn begin_segment(&mut self, (size, first): (usize, u64)) -> io::Result<()> {
-        // A number is used once, even if what follows fails.
-        self.number += 1;
-        let segment = Segment { number: self.number, first };
-        let length = self.segment_bytes.max(size as u64);
-        if length == self.segment_bytes
-            && let Some(spare) = self.spares.pop()
-        {
-            // Without it, the file is made anew.
-            let _ = self.disk.rename(&spare, &segment.name());
-        }
-        let file = self.disk.open(&segment.name(), length)?;
+        let open = match self.prepared.take().filter(|open| open.length >= size as u64) {
+            Some(open) => open,
+            None => self.prepare(self.segment_bytes.max(size as u64))?,
+        };
+        let segment = Segment { number: open.number, first };
         let mut manifest = self.manifest.clone();
         // What is to be written again lies in segments that were given up; one without any other record is forgotten.
         let given_up: Vec<Segment> = manifest.segments.extract_if(.., |other| other.first >= first).collect();
         manifest.segments.push(segment);
-        manifest.store(&self.disk)?;
+        if !self.is_apart
+            && let Err(error) = manifest.store(&self.disk)
+        {
+            // It may be in force, so the file has to stay; the next attempt goes on with it, since nothing was written to it.
+            self.prepared = Some(open);
+            return Err(error);
+        }
         self.manifest = manifest;
-        given_up.iter().for_each(|segment| self.discard(segment.name()));
-        self.open = Some(Open { file, number: segment.number, length, used: 0 });
+        // A log apart may have been named by an attempt to put it in its place that has failed; it is swept when one succeeds.
+        if !self.is_apart {
+            given_up.iter().for_each(|segment| self.discard(segment.name()));
+        }
+        self.open = Some(open);
         Ok(())
     }
 
-    /// Replaces all records before the number `first` by a snapshot, whose file is durable under its name.
+    /// Makes a file for a segment of this length.
+    fn prepare(&mut self, length: u64) -> io::Result<Open<D::File>> {
+        // A number is used once, even if what follows fails.
+        self.number += 1;
+        let (number, name) = (self.number, manifest::name_of(self.number));
+        if length == self.segment_bytes
+            && let Some(spare) = self.spares.pop()
+        {
+            // Without it, the file is made anew.
+            let _ = self.disk.rename(&spare, &name);
+        }
+        let file = self.disk.open(&name, length).inspect_err(|_| {
+            // On a full disk a part of the file would take the room that the next attempt needs.
+            let _ = self.disk.remove(&name);
+        })?;
+        Ok(Open { file, number, length, used: 0 })
+    }
+
+    /// Replaces all records before the number `first` by a snapshot, whose file is durable under its name. `bytes` of records
+    /// had been added when `first` was to come.
     ///
     /// # Errors
     /// Why the manifest cannot be replaced; then the log is as before.
-    pub fn rebase(&mut self, name: &str, first: u64) -> io::Result<()> {
+    pub fn rebase(&mut self, name: &str, first: u64, bytes: u64) -> io::Result<()> {
+        if self.written < first && !self.is_syncing {
+            // The snapshot has all of the segment at hand, whose room may be the last there is: what is not durable goes elsewhere.
+            self.give_up();
+        }
         let mut manifest = self.manifest.clone();
         let before = manifest.base.replace((name.to_owned(), first));
         let ends: Vec<u64> = manifest.segments.iter().skip(1).map(|segment| segment.first).chain([self.next]).collect();
@@ -290,7 +373,11 @@ impl<D: Disk> Log<D> {
             // A file too many does no harm.
             let _ = self.disk.remove(&former);
         }
-        self.bytes = self.open.as_ref().map_or(0, |open| open.used);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if std::mem::take(&mut self.is_apart) {
+            // What was in force before is a left-over. Files too many do no harm.
+            let _ = self.sweep();
+        }
         Ok(())
     }
 

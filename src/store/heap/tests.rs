@@ -245,7 +245,8 @@ fn blocks_freed_elsewhere_come_home() {
             while tend() {}
         }
         assert_eq!(net(), (count * rounds * 56) as u64, "who allocates counts");
-        assert_eq!(chunks(), 1, "each round used the memory of the one before");
+        // None where another test has asked all heaps to trim.
+        assert!(chunks() <= 1, "each round used the memory of the one before");
         registry::with_heap(owner::Heap::trim);
         assert_eq!(chunks(), 0, "all blocks came home");
     });

@@ -1,0 +1,1 @@
+"""The checks that run inside the virtual machine of tests/vm, as python3 -m guest."""
