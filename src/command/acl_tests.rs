@@ -296,7 +296,7 @@ fn subscribers_end_with_the_right_to_their_channels() {
         std::mem::replace(&mut rig.client, own)
     };
     let requests = ["SUBSCRIBE news:1", "PSUBSCRIBE news:*", "SSUBSCRIBE news:2", "SUBSCRIBE chat"];
-    let clients = requests.map(|request| subscriber(request));
+    let clients = requests.map(&mut subscriber);
     let killed = || clients.each_ref().map(|client| client.info.is_killed());
     for (request, expected) in [
         ("ACL SETUSER ann allchannels", [false; 4]),

@@ -25,7 +25,6 @@ fn info(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         page.open(section.title);
         (section.write)(&survey, &mut page)?;
     }
-    drop(survey);
     cx.reply.verbatim(b"txt", page.text().as_bytes());
     Ok(())
 }
