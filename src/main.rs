@@ -7,7 +7,7 @@ use roster::config::{self, Action, Loaded};
 use roster::{command, host, server, telemetry};
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: roster::store::heap::Counting = roster::store::heap::Counting;
 
 fn main() {
     if let Some(answer) = host::tool::answer(std::env::args_os()) {

@@ -1,10 +1,14 @@
 //! `ACL`: users, their rules, and what was refused to them.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::table::{self, Handle};
 use super::{Command, Context, Error, Flags, Group, guard, help};
 use crate::protocol::{Args, Reply, number};
-use crate::security::acl::{DEFAULT, Record};
+use crate::security::acl::{DEFAULT, Record, User};
 use crate::security::random_hex;
+use crate::session::{ClientInfo, Topic};
 
 const ANY: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
 const ADMIN: Flags = ANY.and(Flags::ADMIN);
@@ -101,6 +105,7 @@ fn setuser(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         .acl
         .set_user(args.get(2), &rules, all_channels)
         .map_err(|mistake| Error::Quoting([b"ERR ", mistake.to_bytes().as_slice()].concat().into()))?;
+    end_subscribers(cx);
     cx.reply.ok();
     Ok(())
 }
@@ -123,11 +128,27 @@ fn end_connections(cx: &mut Context<'_>, users: &[u64]) {
     }
     for client in cx.node.registry.list() {
         if client.user().is_some_and(|user| users.contains(&user.id)) {
-            match client.id == cx.client.info.id {
-                true => cx.client.close_after_reply = true,
-                false => client.kill(),
-            }
+            end_connection(cx, &client);
         }
+    }
+}
+
+fn end_connection(cx: &mut Context<'_>, client: &ClientInfo) {
+    match client.id == cx.client.info.id {
+        true => cx.client.close_after_reply = true,
+        false => client.kill(),
+    }
+}
+
+/// Ends the connections that subscribed to what their users may not use any more.
+fn end_subscribers(cx: &mut Context<'_>) {
+    let users: HashMap<u64, Arc<User>> = cx.node.acl.users().into_iter().map(|user| (user.id, user)).collect();
+    for topic in Topic::ALL {
+        let losers = cx.node.channels.subscribers_where(topic, |name, client| {
+            let user = client.user().and_then(|user| users.get(&user.id));
+            user.is_some_and(|user| !user.allows_channel(name, topic == Topic::Pattern))
+        });
+        losers.iter().for_each(|client| end_connection(cx, client));
     }
 }
 
@@ -264,6 +285,7 @@ fn load(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     let file = guard::acl_file(cx.settings()).ok_or(Error::new(NO_FILE))?;
     let gone = cx.node.acl.load(&file, guard::all_channels(cx.settings())).map_err(Error::new)?;
     end_connections(cx, &gone);
+    end_subscribers(cx);
     cx.reply.ok();
     Ok(())
 }

@@ -283,3 +283,29 @@ fn sort_reads_derived_keys_for_those_who_may_read_all() {
         );
     }
 }
+
+#[test]
+fn subscribers_end_with_the_right_to_their_channels() {
+    let mut rig = Rig::new();
+    rig.check(&[("ACL SETUSER ann on nopass +@all resetchannels &news:* &chat", "+OK")]);
+    let mut subscriber = |request: &str| {
+        let client = rig.connect();
+        let own = std::mem::replace(&mut rig.client, client);
+        rig.check(&[("AUTH ann x", "+OK")]);
+        rig.run(request);
+        std::mem::replace(&mut rig.client, own)
+    };
+    let requests = ["SUBSCRIBE news:1", "PSUBSCRIBE news:*", "SSUBSCRIBE news:2", "SUBSCRIBE chat"];
+    let clients = requests.map(&mut subscriber);
+    let killed = || clients.each_ref().map(|client| client.info.is_killed());
+    for (request, expected) in [
+        ("ACL SETUSER ann allchannels", [false; 4]),
+        ("ACL SETUSER ann resetchannels &news:* &chat", [false; 4]),
+        ("ACL SETUSER ann resetchannels &news:? &chat", [false, true, false, false]),
+        ("ACL SETUSER ann resetchannels (+@all &news:2)", [true, true, false, true]),
+        ("ACL SETUSER ann clearselectors", [true; 4]),
+    ] {
+        rig.check(&[(request, "+OK")]);
+        assert_eq!(killed(), expected, "{request}");
+    }
+}

@@ -164,7 +164,7 @@ impl Node {
             timers: parking_lot::Mutex::default(),
             logs: super::rewrite::Logs::default(),
         };
-        let used = super::memory::Usage::read().used();
+        let used = super::memory::used();
         node.stats.memory.startup.store(used, Ordering::Relaxed);
         node.listen_for(&node.config.current());
         node

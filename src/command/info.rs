@@ -15,10 +15,15 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("info", -1, info)
 
 fn info(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let names = args.skip(1);
+    let asked = || SECTIONS.iter().filter(|section| is_asked_for(section, names));
+    let survey = match asked().any(|section| section.title == "Memory") {
+        true => Survey::of(cx).with_memory(),
+        false => Survey::of(cx),
+    };
     let mut page = Page::default();
-    for section in SECTIONS.iter().filter(|section| is_asked_for(section, names)) {
+    for section in asked() {
         page.open(section.title);
-        (section.write)(&Survey::of(cx), &mut page)?;
+        (section.write)(&survey, &mut page)?;
     }
     cx.reply.verbatim(b"txt", page.text().as_bytes());
     Ok(())

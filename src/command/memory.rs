@@ -6,7 +6,9 @@ use tikv_jemalloc_ctl::{epoch, stats};
 /// Bytes of memory by allocator.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
-    /// Handed out.
+    /// In use by the server, the general allocator's idle blocks not counted.
+    pub(super) used: u64,
+    /// Handed out, or kept by threads for their next allocations.
     pub(super) allocated: u64,
     /// In pages that hold something handed out.
     pub(super) active: u64,
@@ -22,16 +24,17 @@ impl Usage {
         let of = |bytes: Result<usize, tikv_jemalloc_ctl::Error>| bytes.map_or(0, |bytes| bytes as u64);
         let records = heap::reserved();
         Usage {
+            used: used(),
             allocated: of(stats::allocated::read()) + heap::used(),
             active: of(stats::active::read()) + records,
             resident: of(stats::resident::read()) + records,
         }
     }
+}
 
-    /// Bytes that the server uses.
-    pub(super) fn used(&self) -> u64 {
-        self.allocated
-    }
+/// Bytes that the server uses at this moment. Two loads for each thread.
+pub(super) fn used() -> u64 {
+    heap::used() + heap::others()
 }
 
 /// The name and version of the general allocator.

@@ -30,7 +30,7 @@ struct Report {
 impl Report {
     fn read(cx: &Context<'_>) -> Report {
         let usage = Usage::read();
-        let used = usage.used();
+        let used = usage.used;
         let marks = &cx.node.stats.memory;
         let keyspace = &cx.node.keyspace;
         let totals = keyspace.totals_of_all();

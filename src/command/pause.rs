@@ -4,7 +4,7 @@ use super::block::{deadline_after_ms, unblock as end_of, unblocked};
 use super::context::Worker;
 use super::script_run::effect;
 use super::table::Handle;
-use super::{Context, Error};
+use super::{Context, Error, dispatch};
 use crate::protocol::{Args, number};
 use crate::session::{Client, Held};
 
@@ -62,12 +62,16 @@ pub(super) fn unblock(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error>
     };
     let id = number::parse_i64(args.get(2)).ok_or(Error::NOT_INTEGER)?;
     let waiter = u64::try_from(id).ok().and_then(|id| cx.node.waiters.of_client(id));
-    let ended = waiter.is_some_and(|waiter| {
+    let ended = waiter.as_ref().is_some_and(|waiter| {
         let reply = if as_error { unblocked(waiter.wait.version) } else { waiter.wait.on_timeout.clone() };
-        end_of(cx.node, &waiter, reply)
+        end_of(cx.node, waiter, reply)
     });
     if ended && as_error {
-        cx.node.stats.count_error(cx.worker.number(), "UNBLOCKED");
+        let (stats, number) = (&cx.node.stats, cx.worker.number());
+        stats.count_error(number, "UNBLOCKED");
+        // The command that waited has failed, although it runs no more.
+        let handle = waiter.and_then(|waiter| dispatch::find(waiter.wait.args.args()).ok());
+        handle.inspect(|handle| stats.calls(number).failed(handle.index()));
     }
     cx.reply.integer(ended.into());
     Ok(())
@@ -140,6 +144,8 @@ mod tests {
             assert_eq!(rig.served(&mut other).as_deref(), Some(reply), "{request}{how}");
             assert_eq!(rig.run(&format!("CLIENT UNBLOCK {id}{how}")), ":0");
         }
+        assert!(rig.run("INFO commandstats").contains("cmdstat_blpop:calls=3,"));
+        assert!(rig.run("INFO commandstats").contains(",rejected_calls=0,failed_calls=1|"));
         rig.check(&[
             ("CLIENT UNBLOCK 1", ":0"),
             ("CLIENT UNBLOCK -1", ":0"),

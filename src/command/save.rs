@@ -136,7 +136,7 @@ pub fn bounds_of_loading(settings: &Settings) -> crate::persist::rdb::Bounds {
 
 /// What the file of a snapshot is to say.
 pub(super) fn plan(settings: &Settings) -> Plan {
-    let used = super::memory::Usage::read().used();
+    let used = super::memory::used();
     Plan {
         folder: settings.dir.clone(),
         name: settings.dbfilename.clone(),

@@ -5,7 +5,7 @@
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::memory::{Usage, allocator, human};
+use super::memory::{allocator, human};
 use super::survey::Survey;
 use super::{Error, calls, identity};
 use crate::config::SETTINGS;
@@ -201,8 +201,8 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 fn memory(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
-    let usage = Usage::read();
-    let used = usage.used();
+    let usage = &cx.usage;
+    let used = usage.used;
     let marks = &cx.node.stats.memory;
     let peak = marks.peak.fetch_max(used, Relaxed).max(used);
     let startup = marks.startup.load(Relaxed);

@@ -1,5 +1,6 @@
 //! What the sections of `INFO` are written from: all of it for a command; the server alone for whoever runs on no worker.
 
+use super::memory::Usage;
 use super::sections::{Page, SECTIONS};
 use super::{Context, Node, unix_ms};
 use crate::config::Settings;
@@ -13,12 +14,25 @@ pub(super) struct Survey<'a> {
     pub(super) store: Option<&'a Store<'a>>,
     settings: &'a Settings,
     now_ms: u64,
+    /// Memory before anything was written: the text itself is not to count.
+    pub(super) usage: Usage,
 }
 
 impl<'a> Survey<'a> {
     /// What a command sees.
     pub(super) fn of(cx: &'a Context<'_>) -> Self {
-        Survey { node: cx.node, store: Some(&cx.store), settings: cx.settings(), now_ms: cx.now_ms() }
+        Survey {
+            node: cx.node,
+            store: Some(&cx.store),
+            settings: cx.settings(),
+            now_ms: cx.now_ms(),
+            usage: Usage::default(),
+        }
+    }
+
+    /// The same, with the memory in use.
+    pub(super) fn with_memory(self) -> Self {
+        Survey { usage: Usage::read(), ..self }
     }
 
     /// The settings.
@@ -35,7 +49,7 @@ impl<'a> Survey<'a> {
 /// The text of `INFO EVERYTHING`, from any thread. It enters no shard, so what only a look at keys can tell (`avg_ttl`) is 0.
 pub fn report(node: &Node) -> String {
     let settings = node.config.current();
-    let survey = Survey { node, store: None, settings: &settings, now_ms: unix_ms() };
+    let survey = Survey { node, store: None, settings: &settings, now_ms: unix_ms(), usage: Usage::read() };
     let mut page = Page::default();
     for section in SECTIONS {
         page.open(section.title);

@@ -16,7 +16,7 @@ const ROOM_MAX: usize = 64 * 1024;
 /// Bytes that a receive has room for at least.
 const ROOM_LEFT: usize = 1024;
 /// Bytes of the receive buffer of a connection that sends little at a time.
-const ROOM_CALM: usize = 2 * 1024;
+pub(super) const ROOM_CALM: usize = 2 * 1024;
 /// Receives of less than half of [`ROOM_CALM`] in a row, after which a connection gets a buffer of that size.
 const CALM: u8 = 8;
 /// Bytes of replies at which they are sent before the next request is executed.
@@ -96,6 +96,11 @@ impl Batch {
             self.buffer.reserve(capacity.max(ROOM));
             self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
         }
+    }
+
+    /// Has no buffer: it was lent, and is not given back. What is received next comes by [`Batch::append`].
+    pub(super) fn rest(&mut self) {
+        self.client.info.query_capacity.store(0, Relaxed);
     }
 
     /// Appends bytes that were received elsewhere, while the client waited.
@@ -255,7 +260,8 @@ impl Batch {
         let settings = &worker.settings;
         let hard = settings.client_output_buffer_limit.normal.hard;
         if hard > 0 && out.len() as u64 > hard {
-            out.clear();
+            // It is not worth keeping, being larger than any client may need.
+            *out = Vec::new();
             telemetry::add(&worker.counters().output_buffer_closed, 1);
             let (id, address) = (self.client.info.id, &self.client.info.address);
             tracing::warn!("closing client {id} at {address}: its replies passed client-output-buffer-limit");

@@ -6,23 +6,35 @@ use std::cell::{Cell, RefCell};
 const FRESH: usize = 16 * 1024;
 /// Bytes above which a buffer is not kept: one that a large reply stretched is given back to the allocator.
 const KEPT_EACH: usize = 1 << 20;
-/// Bytes of all buffers that one worker keeps.
+/// Bytes of all buffers that one worker keeps at most, and where memory is limited this part of the limit.
 const KEPT_ALL: usize = 4 << 20;
+const KEPT_PART: u64 = 256;
 
 /// A stack of empty buffers. The one that was used last is used next, while the CPU still caches it, and a connection
 /// that waits for its client owns none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Buffers {
     idle: RefCell<Vec<Vec<u8>>>,
     bytes: Cell<usize>,
+    kept: Cell<usize>,
+    /// The fewest that were idle since the last [`Buffers::tidy`]: so many nobody needed.
+    unused: Cell<usize>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Buffers { idle: RefCell::default(), bytes: Cell::new(0), kept: Cell::new(KEPT_ALL), unused: Cell::new(0) }
+    }
 }
 
 impl Buffers {
     /// An empty buffer.
     #[inline]
     pub(super) fn take(&self) -> Vec<u8> {
-        match self.idle.borrow_mut().pop() {
+        let mut idle = self.idle.borrow_mut();
+        match idle.pop() {
             Some(buffer) => {
+                self.unused.set(self.unused.get().min(idle.len()));
                 self.bytes.set(self.bytes.get() - buffer.capacity());
                 buffer
             }
@@ -34,12 +46,32 @@ impl Buffers {
     #[inline]
     pub(super) fn give(&self, mut buffer: Vec<u8>) {
         let bytes = self.bytes.get() + buffer.capacity();
-        if buffer.capacity() > KEPT_EACH || bytes > KEPT_ALL {
+        if buffer.capacity() > KEPT_EACH || bytes > self.kept.get() {
             return;
         }
         buffer.clear();
         self.bytes.set(bytes);
         self.idle.borrow_mut().push(buffer);
+    }
+
+    /// Frees the buffers that nobody needed since this was last called, and those beyond what `maxmemory` (0: no limit) allows
+    /// for. To be called once a second.
+    pub(super) fn tidy(&self, maxmemory: u64) {
+        let part = usize::try_from(maxmemory / KEPT_PART).unwrap_or(KEPT_ALL).max(FRESH);
+        self.kept.set(if maxmemory == 0 { KEPT_ALL } else { part.min(KEPT_ALL) });
+        let mut idle = self.idle.borrow_mut();
+        let mut bytes = self.bytes.get();
+        let unused = self.unused.get();
+        // The one on top is the next to be used, and the last to go.
+        let over = idle.iter().take_while(|buffer| {
+            let over = bytes > self.kept.get();
+            bytes -= if over { buffer.capacity() } else { 0 };
+            over
+        });
+        let gone = over.count().max(unused).min(idle.len());
+        idle.drain(..gone);
+        self.bytes.set(idle.iter().map(Vec::capacity).sum());
+        self.unused.set(idle.len());
     }
 }
 
@@ -62,5 +94,28 @@ mod tests {
             buffers.give(Vec::with_capacity(KEPT_EACH));
         }
         assert_eq!(buffers.bytes.get(), KEPT_ALL);
+    }
+
+    #[test]
+    fn what_nobody_needed_is_freed() {
+        let buffers = Buffers::default();
+        let idle = || buffers.idle.borrow().len();
+        let busy: Vec<_> = (0..10).map(|_| buffers.take()).collect();
+        busy.into_iter().for_each(|buffer| buffers.give(buffer));
+        // All ten were needed at a time.
+        buffers.tidy(0);
+        assert_eq!((idle(), buffers.bytes.get()), (10, 10 * FRESH));
+        let busy: Vec<_> = (0..3).map(|_| buffers.take()).collect();
+        busy.into_iter().for_each(|buffer| buffers.give(buffer));
+        buffers.tidy(0);
+        assert_eq!((idle(), buffers.bytes.get()), (3, 3 * FRESH));
+        let busy: Vec<_> = (0..3).map(|_| buffers.take()).collect();
+        busy.into_iter().for_each(|buffer| buffers.give(buffer));
+        // Where little memory is allowed, little is kept.
+        buffers.tidy(KEPT_PART * 2 * FRESH as u64);
+        buffers.give(Vec::with_capacity(1 << 19));
+        assert_eq!((idle(), buffers.bytes.get()), (2, 2 * FRESH));
+        buffers.tidy(0);
+        assert_eq!(idle(), 0);
     }
 }

@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::batch::{Batch, Next};
+use monoio::io::Canceller;
+
+use super::batch::{Batch, Next, ROOM_CALM};
 use super::hub::{Hub, Stay};
 use super::send::Sender;
 use super::transport::{Inlet, Outlet};
 use super::wait::Early;
 use crate::command::{farewell, is_unserved, serve_later, unix_ms};
-use crate::session::Client;
+use crate::session::{Client, ClientInfo};
 use crate::telemetry;
 
 /// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
@@ -26,6 +28,17 @@ const BUSY_TURNS: u32 = 16;
 /// The sleep after that; the runtime's timer rounds it up to a millisecond.
 const BUSY_SLEEP: Duration = Duration::from_micros(100);
 
+/// Milliseconds without a request after which a client loses its receive buffer.
+const REST_MS: u64 = 2000;
+
+/// Bytes that a client at rest can send before it has a receive buffer again.
+const ROOM_AT_REST: usize = 64;
+
+/// Whether a client has sent nothing for so long that it needs no receive buffer.
+pub(super) fn is_at_rest(info: &ClientInfo, now_ms: u64) -> bool {
+    info.query_bytes.load(Relaxed) == 0 && now_ms.saturating_sub(info.active_ms.load(Relaxed)) >= REST_MS
+}
+
 /// A connection and its client.
 pub(super) struct Connection<I: Inlet, O: Outlet> {
     // Fields are dropped in this order: the client is signed off before its descriptor is closed and given to a stranger.
@@ -36,6 +49,8 @@ pub(super) struct Connection<I: Inlet, O: Outlet> {
     pub(super) batch: Batch,
     /// Receives and full reply buffers in a row that did not have to wait.
     hasty: u32,
+    /// Ends a receive whose buffer is wanted back.
+    canceller: Canceller,
 }
 
 /// The receiving half, and what it is at.
@@ -57,7 +72,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
     pub(super) fn new((inlet, outlet): (I, O), hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
         let sender = Sender::new(outlet, hub.clone(), client.info.clone());
         let (receiver, batch) = (Receiver::Idle(inlet), Batch::new(client));
-        Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0 }
+        Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0, canceller: Canceller::new() }
     }
 
     /// Serves the client until either side ends the connection.
@@ -82,7 +97,18 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         }
         let buffer = self.batch.lend();
         let room = buffer.capacity() - buffer.len();
-        let (buffer, received) = self.read(buffer, room).await?;
+        let (buffer, received) = if buffer.is_empty() && room > ROOM_CALM {
+            match self.read_or_rest(buffer, room).await? {
+                Some(read) => read,
+                None => {
+                    self.batch.rest();
+                    self.begin_early(ROOM_AT_REST);
+                    return self.receive_early().await;
+                }
+            }
+        } else {
+            self.read(buffer, room).await?
+        };
         self.batch.restore(buffer, received);
         Ok(())
     }
@@ -116,6 +142,46 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         let received = result.ok().filter(|received| *received > 0).ok_or(Ended)?;
         self.count_received(received);
         Ok((buffer, received))
+    }
+
+    /// The same as [`Connection::read`], but `None` when the client has not sent anything for a while: then it needs no buffer.
+    /// Buffers of ordinary size are not worth the effort, and busy clients with small requests have those.
+    async fn read_or_rest(&mut self, buffer: Vec<u8>, room: usize) -> Result<Option<(Vec<u8>, usize)>, Ended> {
+        self.take_turns().await;
+        let Receiver::Idle(receiver) = &mut self.receiver else { return Err(Ended) };
+        let mut hasty = true;
+        let info = &self.batch.client.info;
+        let mut rests = false;
+        let (result, buffer) = {
+            let mut read = pin!(receiver.receive_until(buffer, room, self.canceller.handle()));
+            loop {
+                let event = poll_fn(|context| match read.as_mut().poll(context) {
+                    Poll::Ready(received) => Poll::Ready(Some(received)),
+                    Poll::Pending if info.mailbox.is_rung() => Poll::Ready(None),
+                    Poll::Pending => {
+                        hasty = false;
+                        Poll::Pending
+                    }
+                });
+                match event.await {
+                    Some(received) => break received,
+                    None => self.sender.deliver().await?,
+                }
+                if !rests && is_at_rest(info, unix_ms()) {
+                    rests = true;
+                    self.canceller = std::mem::take(&mut self.canceller).cancel();
+                }
+            }
+        };
+        self.hasty = if hasty { self.hasty + 1 } else { 0 };
+        match result {
+            Ok(received @ 1..) => {
+                self.count_received(received);
+                Ok(Some((buffer, received)))
+            }
+            Err(error) if rests && error.raw_os_error() == Some(nix::libc::ECANCELED) => Ok(None),
+            _ => Err(Ended),
+        }
     }
 
     pub(super) fn count_received(&self, received: usize) {

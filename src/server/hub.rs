@@ -39,6 +39,8 @@ pub(super) struct Guest {
     pub(super) info: Arc<ClientInfo>,
     /// Since when its output has been over the soft limit, in milliseconds of Unix time; 0 while it is not.
     pub(super) over_since_ms: Cell<u64>,
+    /// The moment of its last request for which it was told to give its buffer back.
+    pub(super) rung_for_ms: Cell<u64>,
 }
 
 /// A guest's stay: dropping it signs the client off, however its task ended.
@@ -74,7 +76,7 @@ impl Hub {
 
     /// Signs a registered client on.
     pub(super) fn admit(self: &Rc<Self>, info: Arc<ClientInfo>) -> Stay {
-        let guest = Rc::new(Guest { info: info.clone(), over_since_ms: Cell::new(0) });
+        let guest = Rc::new(Guest { info: info.clone(), over_since_ms: Cell::new(0), rung_for_ms: Cell::new(0) });
         self.guests.borrow_mut().insert(info.id, guest);
         Stay { hub: self.clone(), info }
     }

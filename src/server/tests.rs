@@ -171,6 +171,32 @@ fn a_killed_client_stops_waiting_for_its_keys() {
 }
 
 #[test]
+fn a_client_at_rest_has_no_receive_buffer() {
+    use std::sync::atomic::Ordering::Relaxed;
+    on_each_driver(|hub| async move {
+        let mut client = connect(&hub, b"SET k v\r\n");
+        assert_eq!(arrived(&mut client, 5).await, b"+OK\r\n");
+        pass(20).await;
+        let info = hub.guests()[0].info.clone();
+        let capacity = || info.query_capacity.load(Relaxed);
+        info.mailbox.ring();
+        pass(20).await;
+        assert!(capacity() >= 16 * 1024, "it has sent something just now");
+        for _ in 0..2 {
+            info.active_ms.store(0, Relaxed);
+            info.mailbox.ring();
+            pass(20).await;
+            assert_eq!(capacity(), 0);
+            // More than it can send at once without a buffer.
+            std::io::Write::write_all(&mut client, &b"GET k\r\n".repeat(20)).unwrap();
+            assert_eq!(arrived(&mut client, 7 * 20).await, b"$1\r\nv\r\n".repeat(20));
+            pass(20).await;
+            assert!(capacity() > 0);
+        }
+    });
+}
+
+#[test]
 fn tasks_that_give_way_take_turns() {
     on_each_driver(|hub| async move {
         let log = Rc::new(RefCell::new(String::new()));

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::batch::FLUSH_AT;
+use super::batch::{FLUSH_AT, ROOM_CALM};
+use super::connection::is_at_rest;
 use super::hub::{Guest, Hub};
 use super::task;
 use super::watchdog;
 use crate::command::{Worker, unix_ms};
-use crate::config::{OutputLimit, Settings};
+use crate::config::{OutputLimit, OutputLimits, Settings};
 use crate::store::Progress;
 use crate::telemetry;
 
@@ -44,6 +45,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             }
             expire(&worker);
             // What eviction cannot do now, the next rounds do; commands that need memory are told if it cannot be had.
+            worker.node.keyspace.tell_bytes(worker.number());
             let _ = crate::command::make_room(&worker);
             crate::command::react(&worker);
             crate::command::serve_later(&worker);
@@ -61,6 +63,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         }
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
             swept_ms.set(now_ms);
+            hub.buffers.tidy(settings.maxmemory);
             sweep(&hub, &settings, now_ms);
             if settings.loglevel != level.replace(settings.loglevel) {
                 telemetry::logging::set_level(settings.loglevel);
@@ -110,21 +113,24 @@ fn expire(worker: &Worker) {
 }
 
 fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {
-    let limit = settings.client_output_buffer_limit.normal;
-    if settings.timeout == 0 && limit.hard == 0 && limit.soft == 0 {
-        return;
-    }
+    let limits = &settings.client_output_buffer_limit;
     for guest in hub.guests() {
         if is_idle(&guest, settings.timeout, now_ms) {
             tracing::debug!("closing client {} at {}: it was idle", guest.info.id, guest.info.address);
             guest.info.kill();
-        } else if does_not_read(&guest, limit, now_ms) {
+        } else if does_not_read(&guest, limits, now_ms) {
             telemetry::add(&hub.counters.output_buffer_closed, 1);
             let (id, address) = (guest.info.id, &guest.info.address);
             tracing::warn!(
                 "closing client {id} at {address}: it does not read its replies (client-output-buffer-limit)"
             );
             guest.info.kill();
+        } else if guest.info.query_capacity.load(Relaxed) > ROOM_CALM && is_at_rest(&guest.info, now_ms) {
+            // One ring for each rest is enough.
+            let active_ms = guest.info.active_ms.load(Relaxed);
+            if guest.rung_for_ms.replace(active_ms) != active_ms {
+                guest.info.mailbox.ring();
+            }
         }
     }
 }
@@ -133,18 +139,22 @@ fn is_idle(guest: &Guest, timeout: u32, now_ms: u64) -> bool {
     timeout > 0 && now_ms.saturating_sub(guest.info.active_ms.load(Relaxed)) > u64::from(timeout) * 1000
 }
 
-/// Whether a client has kept us from sending for longer than its class may.
+/// Whether a client has kept us from sending for longer than its class may. Messages to subscribers wait in their mailboxes; the
+/// hard limit of those is watched where they are posted.
 ///
 /// A connection holds the replies of one batch only, and stops executing while the client does not read, where Redis would
 /// go on and fill memory. So a limit above what a batch may hold counts as reached when a batch is full.
-fn does_not_read(guest: &Guest, limit: OutputLimit, now_ms: u64) -> bool {
-    let (bytes, seconds) = match limit {
-        OutputLimit { hard: 0, soft: 0, .. } => return false,
-        OutputLimit { hard, soft: 0, .. } => (hard, STALLED_SECONDS),
-        OutputLimit { soft, soft_seconds, .. } => (soft, soft_seconds),
+fn does_not_read(guest: &Guest, limits: &OutputLimits, now_ms: u64) -> bool {
+    let replies = guest.info.output_bytes.load(Relaxed) as u64;
+    let (waiting, bytes, seconds) = match limits.normal {
+        _ if guest.info.is_subscriber() => {
+            let waiting = replies + guest.info.mailbox.bytes() as u64;
+            (waiting, limits.pubsub.soft, limits.pubsub.soft_seconds)
+        }
+        OutputLimit { hard, soft: 0, .. } => (replies, hard.min(FLUSH_AT as u64 / 2), STALLED_SECONDS),
+        OutputLimit { soft, soft_seconds, .. } => (replies, soft.min(FLUSH_AT as u64 / 2), soft_seconds),
     };
-    let over = guest.info.output_bytes.load(Relaxed) as u64 >= bytes.min(FLUSH_AT as u64 / 2);
-    if !over {
+    if bytes == 0 || waiting < bytes {
         guest.over_since_ms.set(0);
         return false;
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monoio::buf::{Slice, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
 use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use parking_lot::RwLock;
@@ -244,6 +244,11 @@ impl Inlet for TlsInlet {
             }
         }
         (Ok(0), buffer)
+    }
+
+    /// It goes on although it is cancelled: what has been received of a record must not be lost.
+    async fn receive_until(&mut self, buffer: Vec<u8>, room: usize, _: CancelHandle) -> (io::Result<usize>, Vec<u8>) {
+        self.receive(buffer, room).await
     }
 }
 

@@ -4,12 +4,20 @@
 use std::io;
 
 use monoio::buf::{Slice, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf};
 
 /// The receiving half.
 pub(super) trait Inlet: 'static {
     /// Appends at most `room` bytes, for which there is capacity, to `buffer`. Returns how many came; 0 at the end.
     async fn receive(&mut self, buffer: Vec<u8>, room: usize) -> (io::Result<usize>, Vec<u8>);
+
+    /// The same, but it ends when it is cancelled, with an error unless something came. It costs a little more.
+    async fn receive_until(
+        &mut self,
+        buffer: Vec<u8>,
+        room: usize,
+        cancel: CancelHandle,
+    ) -> (io::Result<usize>, Vec<u8>);
 }
 
 /// The sending half.
@@ -21,11 +29,22 @@ pub(super) trait Outlet: 'static {
     fn finish(&mut self);
 }
 
-impl<S: AsyncReadRent + 'static> Inlet for OwnedReadHalf<S> {
+impl<S: CancelableAsyncReadRent + AsyncReadRent + 'static> Inlet for OwnedReadHalf<S> {
     #[inline]
     async fn receive(&mut self, buffer: Vec<u8>, room: usize) -> (io::Result<usize>, Vec<u8>) {
         let start = buffer.len();
         let (result, slice) = self.read(SliceMut::new(buffer, start, start + room)).await;
+        (result, slice.into_inner())
+    }
+
+    async fn receive_until(
+        &mut self,
+        buffer: Vec<u8>,
+        room: usize,
+        cancel: CancelHandle,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let start = buffer.len();
+        let (result, slice) = self.cancelable_read(SliceMut::new(buffer, start, start + room), cancel).await;
         (result, slice.into_inner())
     }
 }

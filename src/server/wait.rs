@@ -22,9 +22,9 @@ pub(super) type Early<I> = Pin<Box<dyn Future<Output = Received<I>>>>;
 /// What it comes to: the receiving half, what it returned, and the bytes.
 type Received<I> = (I, io::Result<usize>, Vec<u8>);
 
-fn early<I: Inlet>(mut inlet: I) -> Early<I> {
+fn early<I: Inlet>(mut inlet: I, room: usize) -> Early<I> {
     Box::pin(async move {
-        let (result, buffer) = inlet.receive(Vec::with_capacity(ROOM), ROOM).await;
+        let (result, buffer) = inlet.receive(Vec::with_capacity(room), room).await;
         (inlet, result, buffer)
     })
 }
@@ -106,7 +106,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         let limit = self.hub.worker.borrow().settings.client_query_buffer_limit;
         let hears = (self.batch.pending() as u64) < limit;
         if hears {
-            self.begin_early();
+            self.begin_early(ROOM);
         }
         let left = due_ms.map_or(Duration::MAX, |due| Duration::from_millis(due.saturating_sub(unix_ms())));
         let mut timer = pin!(due_ms.map(|_| monoio::time::sleep(left)));
@@ -133,9 +133,10 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         }
     }
 
-    fn begin_early(&mut self) {
+    /// Receives into a buffer of `room` bytes of its own.
+    pub(super) fn begin_early(&mut self, room: usize) {
         self.receiver = match std::mem::replace(&mut self.receiver, Receiver::Taken) {
-            Receiver::Idle(receiver) => Receiver::Early(early(receiver)),
+            Receiver::Idle(receiver) => Receiver::Early(early(receiver, room)),
             other => other,
         };
     }

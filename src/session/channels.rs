@@ -99,6 +99,17 @@ impl Channels {
         names
     }
 
+    /// The subscribers of names that `is_lost` for them.
+    pub fn subscribers_where(
+        &self,
+        topic: Topic,
+        is_lost: impl Fn(&[u8], &ClientInfo) -> bool,
+    ) -> Vec<Arc<ClientInfo>> {
+        let table = self.tables[topic as usize].read();
+        let all = table.iter().flat_map(|(name, subscribers)| subscribers.iter().map(move |client| (name, client)));
+        all.filter(|(name, client)| is_lost(name, client)).map(|(_, client)| client.clone()).collect()
+    }
+
     /// Sends a message to a channel's subscribers and, unless it is a shard's, to those of matching patterns; how many got it.
     /// A subscriber with more than `limit` bytes waiting (0: no limit) is cut off.
     pub fn publish(&self, topic: Topic, channel: &[u8], message: &[u8], limit: u64) -> usize {

@@ -45,6 +45,19 @@ impl Running {
         }
     }
 
+    /// Tells what a worker has not told yet.
+    fn tell(&self, worker: usize) {
+        let sum = self.untold[worker].0.swap(0, Relaxed);
+        if sum != 0 {
+            self.shared.0.fetch_add(sum, Relaxed);
+        }
+    }
+
+    /// All that was told and all that was not.
+    fn sum(&self) -> i64 {
+        self.shared.0.load(Relaxed) + self.untold.iter().map(|untold| untold.0.load(Relaxed)).sum::<i64>()
+    }
+
     /// Takes out what a whole database held.
     pub(super) fn forget(&self, bytes: u64) {
         self.shared.0.fetch_sub(bytes as i64, Relaxed);
@@ -57,5 +70,35 @@ impl Keyspace {
     #[inline]
     pub fn bytes_near(&self, worker: usize) -> i64 {
         self.running.shared.0.load(Relaxed) + self.running.untold[worker].0.load(Relaxed)
+    }
+
+    /// Bytes of all records and values, those that workers have not told yet included. A load for each worker.
+    pub fn bytes_now(&self) -> i64 {
+        self.running.sum()
+    }
+
+    /// Tells the others what `worker` has added and taken, however little. To be called by that worker, now and then, so that
+    /// one that does nothing owes nothing.
+    pub fn tell_bytes(&self, worker: usize) {
+        self.running.tell(worker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_told_is_known_to_its_worker_and_to_the_sum() {
+        let running = Running::new(2);
+        running.add(0, 1000);
+        running.add(1, STEP as i64);
+        running.add(1, -10);
+        assert_eq!((running.shared.0.load(Relaxed), running.sum()), (STEP as i64, STEP as i64 + 990));
+        running.tell(0);
+        running.tell(1);
+        assert_eq!((running.shared.0.load(Relaxed), running.sum()), (STEP as i64 + 990, STEP as i64 + 990));
+        running.forget(990);
+        assert_eq!(running.sum(), STEP as i64);
     }
 }

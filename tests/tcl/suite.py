@@ -31,6 +31,8 @@ UNITS = [
     *(f"unit/{name}" for name in ("querybuf", "slowlog", "latency-monitor", "info-command", "protocol", "quit", "other")),
     *(f"unit/{name}" for name in ("dump", "pause", "lazyfree", "replybufsize", "violations")),
 ]
+# Those that the suite leaves out on a server that it did not start itself. `--all` runs them too.
+LEFT_OUT = [f"unit/{name}" for name in ("acl", "acl-v2", "auth", "info", "pubsubshard", "maxmemory", "obuf-limits", "limits")]
 # Between these lines a page keeps what is written by this script.
 BEGIN, END = "<!-- tests/tcl/run: {} -->", "<!-- tests/tcl/run: end -->"
 # Runs of one unit, the first and those without the tests that hung.
@@ -142,6 +144,16 @@ def run(suite: pathlib.Path, unit: str, command: list[str], options) -> Result:
     return result
 
 
+def untagged(suite: pathlib.Path) -> pathlib.Path:
+    """A copy of the suite whose parts for servers of its own run on ours: their settings are set with CONFIG SET instead."""
+    copy = suite.with_name(f"{suite.name}-all")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(suite, copy)
+    for unit in (copy / "tests/unit").rglob("*.tcl"):
+        unit.write_bytes(unit.read_bytes().replace(b"external:skip", b"external:run"))
+    return copy
+
+
 def table(rows: list[tuple[str, Result, Result]], names: tuple[str, str]) -> str:
     ours, theirs = names
     lines = [f"| unit | {ours} | {theirs} | of these, here |", "|---|---|---|---|"]
@@ -186,6 +198,7 @@ def main() -> None:
     parser.add_argument("--real", help="the real server to compare with; redis-server or valkey-server by default")
     parser.add_argument("--write", type=pathlib.Path, help="a page to put the table into")
     parser.add_argument("--unit", action="append", help="only this unit, such as unit/geo; may be repeated")
+    parser.add_argument("--all", action="store_true", help="also what the suite leaves out on external servers")
     parser.add_argument("--tags", default="", help="tags for the suite to run or, with a -, to leave out")
     parser.add_argument("--stall", type=int, default=60, help="seconds without progress after which a test hangs")
     parser.add_argument("--limit", type=int, default=900, help="seconds after which a unit is ended")
@@ -196,12 +209,15 @@ def main() -> None:
         raise SystemExit(f"{real} is not installed; name a server with --real")
     fetched = subprocess.run([ROOT / "tests/tcl/fetch", options.suite], check=True, stdout=subprocess.PIPE, text=True)
     suite = pathlib.Path(fetched.stdout.strip())
+    units = options.unit or UNITS
+    if options.all:
+        suite, units = untagged(suite), options.unit or UNITS + LEFT_OUT
     version = re.search(r"v=(\S+)", subprocess.run([real, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout)
     named = f"{options.suite} {version[1] if version else ''}".strip()
     debug = ["--enable-debug-command", "local"]
     limits = ["--script-time-limit", "4000"]
     rows = []
-    for unit in options.unit or UNITS:
+    for unit in units:
         here = run(suite, unit, [program, *debug, *limits], options)
         there = run(suite, unit, [real, "--save", "", "--appendonly", "no", *debug], options)
         rows.append((unit, here, there))

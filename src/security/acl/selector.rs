@@ -137,19 +137,24 @@ impl Selector {
                 }
             });
         }
-        if let (None, Patterns::Only(patterns)) = (denied, &self.channels) {
+        if denied.is_none() {
             call.each_channel(&mut |argument, channel, is_pattern| {
-                // What a pattern stands for cannot be told, so it has to be one of the allowed patterns itself.
-                let fits = |known: &[u8]| match is_pattern {
-                    true => known == channel,
-                    false => glob::matches(known, channel, false),
-                };
-                if denied.is_none() && !patterns.iter().any(|known| fits(known)) {
+                if denied.is_none() && !self.allows_channel(channel, is_pattern) {
                     denied = Some(Denial { reason: Reason::Channel, argument });
                 }
             });
         }
         denied.map_or(Ok(()), Err)
+    }
+
+    /// Whether it allows a channel, or a pattern of channels.
+    pub(super) fn allows_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
+        match &self.channels {
+            Patterns::All => true,
+            // What a pattern stands for cannot be told, so it has to be one of the allowed patterns itself.
+            Patterns::Only(patterns) if is_pattern => patterns.iter().any(|known| **known == *channel),
+            Patterns::Only(patterns) => patterns.iter().any(|known| glob::matches(known, channel, false)),
+        }
     }
 
     /// Appends the rules for commands.

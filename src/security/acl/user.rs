@@ -172,6 +172,12 @@ impl User {
         Err(worst)
     }
 
+    /// Whether a selector allows a channel, or a pattern of channels.
+    pub fn allows_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
+        let mut selectors = std::iter::once(&self.root).chain(&self.others);
+        selectors.any(|selector| selector.allows_channel(channel, is_pattern))
+    }
+
     /// Whether a selector that allows this call allows to read every key too, for calls whose keys derive from values.
     pub fn reads_all_keys(&self, call: &dyn Call) -> bool {
         let mut selectors = std::iter::once(&self.root).chain(&self.others);

@@ -20,6 +20,7 @@
 //! have it; an empty chunk goes back to the system, except for one that each heap keeps.
 
 mod class;
+mod count;
 mod ground;
 mod magazine;
 mod owner;
@@ -39,6 +40,7 @@ use std::alloc::System as General;
 use tikv_jemallocator::Jemalloc as General;
 
 pub use class::{MAX_SMALL, class_size};
+pub use count::{Counting, others};
 
 /// Alignment of every block in bytes.
 pub const ALIGN: usize = 8;
