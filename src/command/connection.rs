@@ -1,11 +1,10 @@
 //! The connection itself: greeting, authentication, the selected database, the end.
 
-use super::{Categories, Command, Context, Error, Flags, Group, client, guard, identity};
+use super::{Command, Context, Error, Flags, Group, client, guard, identity};
 use crate::protocol::{Args, Version, number};
 use crate::security::acl;
 
 const FIRST: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::NO_AUTH);
-const CLUSTER: Flags = Flags::LOADING.and(Flags::STALE).and(Flags::FAST);
 const ALL_SHARDS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
 /// The family's rows.
@@ -14,24 +13,6 @@ pub(super) const COMMANDS: &[Command] = &[
         .flags(FIRST.and(Flags::ALLOW_BUSY))
         .complexity("O(N) where N is the number of passwords defined for the user")
         .doc("Authenticates the connection.", "[username] password"),
-    row("asking", 1, without_cluster)
-        .flags(Flags::FAST)
-        .since("3.0.0")
-        .group(Group::Cluster)
-        .categories(Categories::CONNECTION)
-        .doc("Says that the client was sent here by another node of the cluster.", ""),
-    row("readonly", 1, without_cluster)
-        .flags(CLUSTER)
-        .since("3.0.0")
-        .group(Group::Cluster)
-        .categories(Categories::CONNECTION)
-        .doc("Lets the connection read from a replica of the cluster.", ""),
-    row("readwrite", 1, without_cluster)
-        .flags(CLUSTER)
-        .since("3.0.0")
-        .group(Group::Cluster)
-        .categories(Categories::CONNECTION)
-        .doc("Ends what READONLY allowed.", ""),
     row("echo", 2, echo)
         .flags(Flags::LOADING.and(Flags::STALE).and(Flags::FAST))
         .doc("Returns the message that it was given.", "message"),
@@ -71,11 +52,6 @@ fn ping(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         _ => return Err(cx.arity_error()),
     }
     Ok(())
-}
-
-/// What only a node of a cluster does.
-fn without_cluster(_: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    Err(Error::new("This instance has cluster support disabled"))
 }
 
 fn echo(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {

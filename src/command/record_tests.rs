@@ -64,6 +64,11 @@ fn what_changed_something_is_recorded_and_nothing_else() {
     check(&mut rig, "SADD s one two", &["3 SADD s one two"]);
     check(&mut rig, "SPOP s 5", &["3 DEL s"]);
     check(&mut rig, "INCRBYFLOAT f 1.5", &["3 SET f 1.5 KEEPTTL"]);
+    // Where an approximate trim stops depends on settings.
+    check(&mut rig, "XADD x NOMKSTREAM MAXLEN ~ 1 1-1 f v", &[]);
+    check(&mut rig, "XADD x MAXLEN ~ 1 1-1 f v", &["3 XADD x MAXLEN = 1 1-1 f v"]);
+    check(&mut rig, "XADD x ACKED MINID ~ 2 2-1 f v", &["3 XADD x MAXLEN = 2 ACKED 2-1 f v"]);
+    check(&mut rig, "XTRIM x MAXLEN ~ 0 LIMIT 500", &["3 XTRIM x MAXLEN = 0"]);
     check(&mut rig, "FLUSHALL", &["3 FLUSHALL"]);
     check(&mut rig, "SWAPDB 0 1", &["3 SWAPDB 0 1"]);
     check(&mut rig, "SET a 1 PX 10", &["3 SET a 1 PX 10"]);

@@ -1,7 +1,7 @@
 //! `XADD` and `XTRIM`: appending to a stream, and cutting it at its old end.
 
 use super::collection::{change, change_or_create};
-use super::stream_syntax::{invalid_id, parse_id, parse_integer, parse_references, write_id};
+use super::stream_syntax::{invalid_id, parse_id, parse_integer, parse_references, references_word, write_id};
 use super::{Access, Command, Context, Error, Flags, Group, KeySpec};
 use crate::config::Settings;
 use crate::protocol::Args;
@@ -150,6 +150,23 @@ impl Options {
         let trim = Trim { keep, approximate: self.approximate, limit };
         stream.trim_with(trim, self.references.unwrap_or_default())
     }
+
+    /// Notes what an approximate trim came to. Where it stops depends on the sizes of nodes, and so on settings that may be
+    /// others when the log is read.
+    fn record(&self, cx: &Context<'_>, args: Args<'_>, left: u64, added: Option<StreamId>) {
+        if !cx.is_recorded() {
+            return;
+        }
+        let (mut id, mut left_digits) = (Vec::new(), itoa::Buffer::new());
+        let mut words = vec![args.get(0), args.get(1), b"MAXLEN", b"=", left_digits.format(left).as_bytes()];
+        words.extend(self.references.map(references_word));
+        if let Some(added) = added {
+            added.write(&mut id);
+            words.push(&id);
+            words.extend(args.skip(self.fields));
+        }
+        cx.record_as(&words);
+    }
 }
 
 fn wanted(word: &[u8]) -> Result<Wanted, Error> {
@@ -182,9 +199,12 @@ fn xadd(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             let limits =
                 NodeLimits { bytes: settings.stream_node_max_bytes, entries: settings.stream_node_max_entries };
             stream.add(id, fields, limits)?;
-            Ok((id, options.trim(stream, settings)))
+            Ok((id, options.trim(stream, settings), stream.len()))
         })?;
-        let (id, trimmed) = added.result;
+        let (id, trimmed, left) = added.result;
+        if options.approximate {
+            options.record(cx, args, left, Some(id));
+        }
         store.changed(key, Event::stream("xadd"));
         if trimmed > 0 {
             store.notify(key, Event::stream("xtrim"));
@@ -208,12 +228,15 @@ fn next_id(stream: &Stream, wanted: Wanted, now_ms: u64) -> Result<StreamId, Err
 fn xtrim(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     let options = Options::parse(args, false)?;
     let (store, key) = (cx.store, args.get(1));
-    let trimmed = store.update(key, |entry| {
+    let (trimmed, left) = store.update(key, |entry| {
         let settings = cx.settings();
-        let changed = change(entry, |stream: &mut Stream| Ok(options.trim(stream, settings)))?;
-        Ok::<_, Error>(changed.map_or(0, |changed| changed.result))
+        let changed = change(entry, |stream: &mut Stream| Ok((options.trim(stream, settings), stream.len())))?;
+        Ok::<_, Error>(changed.map_or((0, 0), |changed| changed.result))
     })?;
     if trimmed > 0 {
+        if options.approximate {
+            options.record(cx, args, left, None);
+        }
         store.changed(key, Event::stream("xtrim"));
         store.count_changes(trimmed - 1);
     }

@@ -59,10 +59,16 @@ pub(super) fn parse_integer(text: &[u8], error: impl Into<Option<&'static str>>)
 
 /// `KEEPREF`, `DELREF` or `ACKED`.
 pub(super) fn parse_references(word: &[u8]) -> Option<References> {
-    const WORDS: [(&str, References); 3] =
-        [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Respect)];
-    WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, references)| *references)
+    REFERENCES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, references)| *references)
 }
+
+/// The word that [`parse_references`] reads.
+pub(super) fn references_word(references: References) -> &'static [u8] {
+    REFERENCES.iter().find(|(_, other)| *other == references).map_or(b"KEEPREF", |(name, _)| name.as_bytes())
+}
+
+const REFERENCES: [(&str, References); 3] =
+    [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Respect)];
 
 /// An error that repeats words of a client. Redis prints each as a C string, which ends at its first NUL.
 pub(super) fn quoting(parts: &[&[u8]]) -> Error {

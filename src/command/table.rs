@@ -217,6 +217,10 @@ fn mix(name: &Name) -> u64 {
 
 impl Index {
     fn build(names: &[(Name, Handle)]) -> Index {
+        // Two of a name would never find places of their own.
+        let mut known = std::collections::HashSet::new();
+        let twice = names.iter().find(|(name, _)| !known.insert(*name));
+        assert!(twice.is_none(), "two rows have the same name: {twice:?}");
         let mut size = (names.len() * 2).next_power_of_two().max(16);
         loop {
             if let Some(index) = Index::try_build(names, size) {
