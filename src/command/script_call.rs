@@ -123,6 +123,10 @@ impl<'a> Calls<'a> {
         if command.flags.contains(Flags::NOSCRIPT) && !self.worker.node.scripts.allows_all.load(Relaxed) {
             return Err(Error::new("This Redis command is not allowed from script"));
         }
+        // What comes over the network was held to this by the parser, and collections rely on it.
+        if args.iter().any(|arg| arg.len() as u64 > self.worker.settings.proto_max_bulk_len) {
+            return Err(Error::new("An argument of the command is longer than proto-max-bulk-len"));
+        }
         dispatch::check_user(self.worker, self.client, handle, args)?;
         if let Some(refusal) = super::record::refusal(self.worker, command) {
             return Err(refusal);

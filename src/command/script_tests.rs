@@ -298,3 +298,15 @@ fn a_pause_of_writes_lets_scripts_run_that_declare_to_write_nothing() {
     rig.pass(6);
     rig.check(&[("GET k", "$-1"), ("DBSIZE", ":1"), ("CLIENT UNPAUSE", "+OK"), ("GET k", "$-1"), ("DBSIZE", ":0")]);
 }
+
+#[test]
+fn arguments_of_calls_are_bounded_as_those_of_clients() {
+    let mut rig = Rig::new();
+    rig.check(&[("CONFIG SET proto-max-bulk-len 1mb", "+OK")]);
+    rig.worker.refresh();
+    let code = |bytes: usize| format!("return redis.call('RPUSH', KEYS[1], string.rep('x', {bytes}))");
+    assert_eq!(eval(&mut rig, &code(1 << 20), &["l"]), ":1");
+    let refused = eval(&mut rig, &code((1 << 20) + 1), &["l"]);
+    assert!(refused.starts_with("-ERR An argument of the command is longer than proto-max-bulk-len"), "{refused}");
+    rig.check(&[("LLEN l", ":1")]);
+}
