@@ -1,7 +1,7 @@
 //! One connection: receive, execute all that has come, send all replies, and again.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
@@ -15,7 +15,7 @@ use super::send::Sender;
 use super::transport::{Inlet, Outlet};
 use super::wait::Early;
 use crate::command::{farewell, is_unserved, serve_later, unix_ms};
-use crate::session::{Client, ClientInfo};
+use crate::session::{Client, ClientInfo, Mailbox};
 use crate::telemetry;
 
 /// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
@@ -118,24 +118,9 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
     async fn read(&mut self, buffer: Vec<u8>, room: usize) -> Result<(Vec<u8>, usize), Ended> {
         self.take_turns().await;
         let Receiver::Idle(receiver) = &mut self.receiver else { return Err(Ended) };
-        let mut hasty = true;
-        let (result, buffer) = {
-            let mut read = pin!(receiver.receive(buffer, room));
-            let mailbox = &self.batch.client.info.mailbox;
-            loop {
-                let event = poll_fn(|context| match read.as_mut().poll(context) {
-                    Poll::Ready(received) => Poll::Ready(Some(received)),
-                    Poll::Pending if mailbox.is_rung() => Poll::Ready(None),
-                    Poll::Pending => {
-                        hasty = false;
-                        Poll::Pending
-                    }
-                });
-                match event.await {
-                    Some(received) => break received,
-                    None => self.sender.deliver().await?,
-                }
-            }
+        let ((result, buffer), hasty) = {
+            let read = pin!(receiver.receive(buffer, room));
+            delivering(read, &self.batch.client.info.mailbox, &mut self.sender, || ()).await?
         };
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         // No bytes: the client has ended its side, was reset, or was killed by a shutdown of the socket.
@@ -149,29 +134,18 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
     async fn read_or_rest(&mut self, buffer: Vec<u8>, room: usize) -> Result<Option<(Vec<u8>, usize)>, Ended> {
         self.take_turns().await;
         let Receiver::Idle(receiver) = &mut self.receiver else { return Err(Ended) };
-        let mut hasty = true;
         let info = &self.batch.client.info;
         let mut rests = false;
-        let (result, buffer) = {
-            let mut read = pin!(receiver.receive_until(buffer, room, self.canceller.handle()));
-            loop {
-                let event = poll_fn(|context| match read.as_mut().poll(context) {
-                    Poll::Ready(received) => Poll::Ready(Some(received)),
-                    Poll::Pending if info.mailbox.is_rung() => Poll::Ready(None),
-                    Poll::Pending => {
-                        hasty = false;
-                        Poll::Pending
-                    }
-                });
-                match event.await {
-                    Some(received) => break received,
-                    None => self.sender.deliver().await?,
-                }
-                if !rests && is_at_rest(info, unix_ms()) {
-                    rests = true;
-                    self.canceller = std::mem::take(&mut self.canceller).cancel();
-                }
+        let handle = self.canceller.handle();
+        let rest = || {
+            if !rests && is_at_rest(info, unix_ms()) {
+                rests = true;
+                self.canceller = std::mem::take(&mut self.canceller).cancel();
             }
+        };
+        let ((result, buffer), hasty) = {
+            let read = pin!(receiver.receive_until(buffer, room, handle));
+            delivering(read, &info.mailbox, &mut self.sender, rest).await?
         };
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         match result {
@@ -274,6 +248,33 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
             }
         }
         Ok(())
+    }
+}
+
+/// Awaits a receive, and meanwhile sends what others post; after each such time calls `rung`. Tells also whether the receive
+/// was ready at once.
+#[inline]
+async fn delivering<T, O: Outlet>(
+    mut read: Pin<&mut impl Future<Output = T>>,
+    mailbox: &Mailbox,
+    sender: &mut Sender<O>,
+    mut rung: impl FnMut(),
+) -> Result<(T, bool), Ended> {
+    let mut hasty = true;
+    loop {
+        let event = poll_fn(|context| match read.as_mut().poll(context) {
+            Poll::Ready(received) => Poll::Ready(Some(received)),
+            Poll::Pending if mailbox.is_rung() => Poll::Ready(None),
+            Poll::Pending => {
+                hasty = false;
+                Poll::Pending
+            }
+        });
+        match event.await {
+            Some(received) => return Ok((received, hasty)),
+            None => sender.deliver().await?,
+        }
+        rung();
     }
 }
 
