@@ -23,18 +23,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<String, String> {
     let began = Instant::now();
     let parts = Parts::find(source)?;
     prepare(dir)?;
-    let mut import = Import {
-        bench: Bench::new(dir)?,
-        strict: matches.get_flag("strict"),
-        group: None,
-        time_ms: None,
-        failed: 0,
-        remarks: String::new(),
-    };
-    let last = parts.0.len().saturating_sub(1);
-    for (at, part) in parts.0.iter().enumerate() {
-        import.file(part, at == last)?;
-    }
+    let mut import = Import::new(Bench::new(dir)?, matches.get_flag("strict"));
+    import.all(&parts)?;
     let name = import.bench.settings.dbfilename.clone();
     let bytes = import.bench.save(dir, &name, &[])?;
     let (keys, commands) = (import.bench.keys(), import.bench.replay.commands);
@@ -63,8 +53,8 @@ fn prepare(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-struct Import {
-    bench: Bench,
+pub(super) struct Import {
+    pub(super) bench: Bench,
     /// Whether an end within a command is refused.
     strict: bool,
     /// The commands of a transaction that has not ended yet.
@@ -77,6 +67,17 @@ struct Import {
 }
 
 impl Import {
+    /// An import into this keyspace that has yet to begin.
+    pub(super) fn new(bench: Bench, strict: bool) -> Import {
+        Import { bench, strict, group: None, time_ms: None, failed: 0, remarks: String::new() }
+    }
+
+    /// Reads all files of an append-only file.
+    pub(super) fn all(&mut self, parts: &Parts) -> Result<(), String> {
+        let last = parts.0.len().saturating_sub(1);
+        parts.0.iter().enumerate().try_for_each(|(at, part)| self.file(part, at == last))
+    }
+
     /// Reads a file: a snapshot, commands, or one behind the other.
     fn file(&mut self, path: &Path, is_last: bool) -> Result<(), String> {
         let failure = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());

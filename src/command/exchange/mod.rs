@@ -144,4 +144,6 @@ fn length(path: &Path) -> u64 {
 }
 
 #[cfg(test)]
+mod tails;
+#[cfg(test)]
 mod tests;

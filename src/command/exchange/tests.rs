@@ -7,21 +7,21 @@ use super::answer;
 use crate::command::testing::Rig;
 
 /// A folder that goes with its test.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Scratch {
+    pub(super) fn new(name: &str) -> Scratch {
         let path = std::env::temp_dir().join(format!("roster-exchange-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a folder");
         Scratch(path)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("text").to_owned()
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, bytes).expect("a file");
@@ -40,7 +40,7 @@ fn say(words: &[&str]) -> Result<String, String> {
 }
 
 /// Commands as a server writes them.
-fn commands(lines: &[&str]) -> Vec<u8> {
+pub(super) fn commands(lines: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in lines {
         if line.starts_with('#') {

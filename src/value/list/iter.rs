@@ -48,7 +48,8 @@ impl<'a> Iter<'a> {
         if self.back {
             self.offset = entry_before(self.entries, self.offset)?;
             let (entry, _) = entry_at(self.entries, self.offset)?;
-            self.index -= 1;
+            // A chunk that says fewer entries than it has ends early.
+            self.index = self.index.checked_sub(1)?;
             if self.offset == 0 {
                 match self.index.checked_sub(1) {
                     Some(next) => self.enter(next),
