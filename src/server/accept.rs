@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use monoio::io::Splitable;
+use monoio::io::{CancelHandle, Splitable};
 use monoio::net::{TcpListener, TcpStream, UnixListener};
 use nix::sys::socket::{MsgFlags, send};
 
@@ -40,12 +40,24 @@ const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves a TCP listener until the server ends. Its clients speak TLS if `tls` is given.
-pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener, tls: Option<&'static Tls>) {
+///
+/// A listener of ours is shut down at the end. One of the service manager's is not: with a handle to cancel an accept by, whoever the
+/// accept had already taken is served, because the next server will never see that client.
+pub(super) async fn serve_tcp(
+    hub: Rc<Hub>,
+    listener: TcpListener,
+    tls: Option<&'static Tls>,
+    cancel: Option<CancelHandle>,
+) {
     let pace = Pace::default();
     let own = listener.local_addr().ok();
     loop {
-        match listener.accept().await {
-            Ok(_) if hub.node.shutdown.is_requested() => return,
+        let accepted = match &cancel {
+            None => listener.accept().await,
+            Some(cancel) => listener.cancelable_accept(cancel.clone()).await,
+        };
+        match accepted {
+            Ok(_) if cancel.is_none() && hub.node.shutdown.is_requested() => return,
             Ok((stream, peer)) => {
                 admit_tcp(&hub, stream, peer, own, tls);
                 pace.take_turns(&hub).await;
@@ -56,12 +68,16 @@ pub(super) async fn serve_tcp(hub: Rc<Hub>, listener: TcpListener, tls: Option<&
     }
 }
 
-/// Serves a unix listener until the server ends.
-pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: String) {
+/// Serves a unix listener until the server ends, as [`serve_tcp`] does.
+pub(super) async fn serve_unix(hub: Rc<Hub>, listener: UnixListener, path: String, cancel: Option<CancelHandle>) {
     let pace = Pace::default();
     loop {
-        match listener.accept().await {
-            Ok(_) if hub.node.shutdown.is_requested() => return,
+        let accepted = match &cancel {
+            None => listener.accept().await,
+            Some(cancel) => listener.cancelable_accept(cancel.clone()).await,
+        };
+        match accepted {
+            Ok(_) if cancel.is_none() && hub.node.shutdown.is_requested() => return,
             Ok((stream, _)) => {
                 let address = format!("{path}:0");
                 let arrival = arrival(&hub, address.clone(), address, Transport::Unix, stream.as_raw_fd());

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::Mutex;
 
 use super::hub::Hub;
-use crate::command::Node;
+use crate::command::{Node, unix_ms};
 use crate::host::notify;
+use crate::session::ClientInfo;
 
 /// What the main thread waits for.
 #[derive(Debug)]
@@ -156,12 +158,13 @@ pub(super) async fn requested(node: &'static Node) {
 /// Lets a worker's connections finish: nothing more is received, what was received is executed and answered.
 ///
 /// A socket that is shut down for reading still gives what has arrived and then ends, so that no request is cut in two and
-/// no receive has to be cancelled.
-pub(super) async fn drain(hub: Rc<Hub>) {
+/// no receive has to be cancelled. Who has just come may send the first request yet. More may come as long as `accepting` says so.
+pub(super) async fn drain(hub: Rc<Hub>, accepting: impl Fn() -> bool) {
     let mut told = std::collections::HashSet::new();
-    while !hub.is_empty() {
+    while !hub.is_empty() || accepting() {
         for guest in hub.guests() {
-            if told.insert(guest.info.id)
+            if !has_just_come(&guest.info)
+                && told.insert(guest.info.id)
                 && let Some(socket) = guest.info.descriptor()
             {
                 let _ = shutdown(socket, Shutdown::Read);
@@ -169,6 +172,14 @@ pub(super) async fn drain(hub: Rc<Hub>) {
         }
         monoio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// How long a client may take to its first request after it came, if the server ends meanwhile. Else what it sends at once would meet
+/// a closed socket, though it was let in.
+const FIRST_REQUEST_MS: u64 = 100;
+
+fn has_just_come(info: &ClientInfo) -> bool {
+    info.commands.load(Ordering::Relaxed) == 0 && unix_ms().saturating_sub(info.created_ms) < FIRST_REQUEST_MS
 }
 
 /// Ends the waiting of a worker's accepts: a listener that is shut down refuses clients from then on.

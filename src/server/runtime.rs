@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use monoio::io::Canceller;
 use monoio::net::{TcpListener, UnixListener};
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
@@ -147,11 +149,13 @@ fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), S
             },
             || "housekeeping".to_owned(),
         );
-        let sockets = open(&hub, listeners).map_err(|error| format!("its listeners cannot be used: {error}"))?;
+        let accepting = Accepting::default();
+        let sockets =
+            open(&hub, listeners, &accepting).map_err(|error| format!("its listeners cannot be used: {error}"))?;
         let _ = events.send(Event::Ready(Ok(())));
         drain::requested(node).await;
         drain::close_listeners(&sockets);
-        drain::drain(hub).await;
+        drain::drain(hub, || Rc::strong_count(&accepting) > 1).await;
         let _ = events.send(Event::Drained);
         std::future::pending::<Result<(), String>>().await
     })
@@ -169,44 +173,50 @@ fn load(worker: &Worker, loading: &Loading) -> Result<(), String> {
     Ok(())
 }
 
-/// Gives the listeners to the runtime, starts to accept, and returns their descriptors.
-fn open(hub: &std::rc::Rc<Hub>, listeners: Listeners) -> io::Result<Vec<i32>> {
+/// Each task that accepts from a listener of the service manager holds one.
+type Accepting = Rc<()>;
+
+/// Gives the listeners to the runtime, starts to accept, and returns the descriptors of those that are ours.
+fn open(hub: &Rc<Hub>, listeners: Listeners, accepting: &Accepting) -> io::Result<Vec<i32>> {
     let mut sockets = Vec::new();
     let (node, inherited) = (hub.node, listeners.inherited);
     let mut note = |socket: i32| {
         if !inherited {
             sockets.push(socket);
         }
+        inherited.then(|| (Canceller::new(), accepting.clone()))
     };
-    for listener in listeners.tcp {
-        note(listener.as_raw_fd());
-        let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?, None);
-        task::spawn(until_end(node, accepting, inherited), || "a TCP listener".to_owned());
-    }
-    for listener in listeners.tls {
-        note(listener.as_raw_fd());
-        let accepting = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?, hub.tls);
-        task::spawn(until_end(node, accepting, inherited), || "a TLS listener".to_owned());
+    for (listener, tls) in
+        listeners.tcp.into_iter().map(|one| (one, None)).chain(listeners.tls.into_iter().map(|one| (one, hub.tls)))
+    {
+        let until = note(listener.as_raw_fd());
+        let cancel = until.as_ref().map(|(canceller, _)| canceller.handle());
+        let serving = accept::serve_tcp(hub.clone(), TcpListener::from_std(listener)?, tls, cancel);
+        task::spawn(until_end(node, serving, until), || "a TCP listener".to_owned());
     }
     if let Some(listener) = listeners.unix {
-        note(listener.as_raw_fd());
+        let until = note(listener.as_raw_fd());
+        let cancel = until.as_ref().map(|(canceller, _)| canceller.handle());
         let path = hub.worker.borrow().settings.unixsocket.display().to_string();
-        let accepting = accept::serve_unix(hub.clone(), UnixListener::from_std(listener)?, path);
-        task::spawn(until_end(node, accepting, inherited), || "the unix listener".to_owned());
+        let serving = accept::serve_unix(hub.clone(), UnixListener::from_std(listener)?, path, cancel);
+        task::spawn(until_end(node, serving, until), || "the unix listener".to_owned());
     }
     Ok(sockets)
 }
 
 /// Accepts until the server ends. A listener of the service manager must not be shut down, since the next server goes on
-/// with it, so its accepts are dropped instead.
-async fn until_end(node: &'static Node, accepting: impl Future<Output = ()>, inherited: bool) {
-    if !inherited {
-        return accepting.await;
-    }
-    let (mut ended, mut accepting) = (std::pin::pin!(drain::requested(node)), std::pin::pin!(accepting));
-    std::future::poll_fn(|context| match ended.as_mut().poll(context) {
-        std::task::Poll::Ready(()) => std::task::Poll::Ready(()),
-        std::task::Poll::Pending => accepting.as_mut().poll(context),
+/// with it, so the accept under way is cancelled instead. It is not dropped: it may just have taken a client.
+async fn until_end(node: &'static Node, serving: impl Future<Output = ()>, until: Option<(Canceller, Accepting)>) {
+    let Some((canceller, _accepting)) = until else { return serving.await };
+    let ended = async {
+        drain::requested(node).await;
+        drop(canceller.cancel());
+        std::future::pending::<()>().await;
+    };
+    let (mut ended, mut serving) = (std::pin::pin!(ended), std::pin::pin!(serving));
+    std::future::poll_fn(|context| {
+        let _ = ended.as_mut().poll(context);
+        serving.as_mut().poll(context)
     })
     .await;
 }

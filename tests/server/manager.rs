@@ -1,10 +1,12 @@
 //! The server under a service manager: readiness, watchdog, sockets that are handed over, and credentials.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
@@ -77,6 +79,51 @@ fn no_connection_is_refused_over_a_restart() {
         second.signal("TERM");
         assert_eq!(second.wait().code(), Some(0));
     }
+}
+
+#[test]
+fn who_comes_during_a_restart_is_answered_by_one_server_or_the_next() {
+    for driver in DRIVERS {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let Some(mut server) = activated(&listener, driver) else { continue };
+        let ended = AtomicBool::new(false);
+        let (answered, lost) = std::thread::scope(|scope| {
+            let comers: Vec<_> = (0..4).map(|_| scope.spawn(|| keep_coming(address, &ended))).collect();
+            for _ in 0..4 {
+                std::thread::sleep(Duration::from_millis(150));
+                server.signal("TERM");
+                assert_eq!(server.wait().code(), Some(0));
+                server = activated(&listener, driver).unwrap();
+            }
+            ended.store(true, Ordering::Relaxed);
+            let outcomes = comers.into_iter().map(|comer| comer.join().unwrap());
+            outcomes
+                .fold((0, Vec::new()), |(answered, lost), (more, others)| (answered + more, [lost, others].concat()))
+        });
+        assert!(answered > 20 && lost.is_empty(), "{driver}: {answered} answered, lost: {lost:?}");
+    }
+}
+
+/// Connects and asks, again and again: how many were answered, and what became of the others. One that took long to ask does not
+/// count: a server that ends does not wait for it.
+fn keep_coming(address: SocketAddr, ended: &AtomicBool) -> (u32, Vec<String>) {
+    let (mut answered, mut lost) = (0, Vec::new());
+    while !ended.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let asked = TcpStream::connect(address).and_then(|mut stream| {
+            stream.write_all(b"PING\r\n")?;
+            Ok(stream)
+        });
+        let is_quick = began.elapsed() < Duration::from_millis(30);
+        let mut reply = [0; 7];
+        match asked.and_then(|mut stream| stream.read_exact(&mut reply)) {
+            Ok(()) => answered += u32::from(&reply == b"+PONG\r\n"),
+            Err(error) if is_quick => lost.push(error.to_string()),
+            Err(_) => (),
+        }
+    }
+    (answered, lost)
 }
 
 /// A server that is handed the listener as systemd hands it over; `None` where this machine lacks the driver.

@@ -63,7 +63,7 @@ pub(super) struct Import {
     time_ms: Option<u64>,
     /// Commands that failed.
     failed: u64,
-    remarks: String,
+    pub(super) remarks: String,
 }
 
 impl Import {

@@ -27,8 +27,8 @@ fn file() -> (Vec<u8>, Vec<(usize, usize)>) {
     let (mut bytes, mut ends) = (Vec::new(), vec![(0, 0)]);
     for unit in UNITS {
         bytes.extend_from_slice(&commands(unit));
-        let numbers: usize =
-            unit.iter().map(|line| line.split(' ').skip(2).filter(|word| word.len() == 1).count()).sum();
+        let is_number = |word: &&str| word.parse::<usize>().is_ok();
+        let numbers: usize = unit.iter().map(|line| line.split(' ').skip(2).filter(is_number).count()).sum();
         ends.push((bytes.len(), ends[ends.len() - 1].1 + numbers));
     }
     (bytes, ends)
@@ -58,15 +58,23 @@ impl Reused {
         let mut import = Import::new(bench, strict);
         let outcome = import.all(&Parts(vec![PathBuf::from(self.scratch.path("part.aof"))]));
         let said = outcome.map(|()| std::mem::take(&mut import.remarks));
-        let worker = import.bench.replay.worker();
-        let store = Store::new(&worker.node.keyspace, &worker.local, 0, 0);
-        let list = store.read(b"l", |record| {
-            let object = record?.value().object()?;
-            List::of(&object).map(|list| list.iter().map(|item| String::from_utf8_lossy(&item).into_owned()).collect())
-        });
+        let list = list_of(&import.bench);
         self.bench = Some(import.bench);
-        (said, list.unwrap_or_default())
+        (said, list)
     }
+}
+
+/// The list that the commands append to.
+fn list_of(bench: &Bench) -> Vec<String> {
+    let worker = bench.replay.worker();
+    let keyspace = &worker.node.keyspace;
+    let store = Store::new(keyspace, &worker.local, 0, 0);
+    let _held = keyspace.enter_key(&worker.local, b"l").unwrap_or_else(|_| panic!("nobody else is there"));
+    let list = store.read(b"l", |record| {
+        let object = record?.value().object()?;
+        List::of(&object).map(|list| list.iter().map(|item| String::from_utf8_lossy(&item).into_owned()).collect())
+    });
+    list.unwrap_or_default()
 }
 
 #[test]

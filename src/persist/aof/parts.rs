@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of the longest manifest that is read.
 const MANIFEST_MAX: u64 = 1 << 20;
+/// Bytes of its longest line, as in Redis.
+const LINE_MAX: usize = 1024;
 
 /// The files, in the order in which they are to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,20 +62,27 @@ pub fn manifest(base: &str, increment: &str) -> String {
     format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n")
 }
 
-/// The names of the base and of the increments, or the number of a line and what is wrong with it.
+/// The names of the base and of the increments, or the number of a line and what is wrong with it. What Redis refuses is refused,
+/// because it may be all that is left of a manifest.
 fn parse(text: &[u8]) -> Result<Vec<String>, (usize, &'static str)> {
     let (mut base, mut increments): (Option<String>, Vec<(u64, String)>) = (None, Vec::new());
-    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+    for (at, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let failure = |reason| (at + 1, reason);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() || line.starts_with(b"#") {
+        if line.starts_with(b"#") {
             continue;
+        }
+        if !line.ends_with(b"\n") || line.len() > LINE_MAX {
+            return Err(failure("it does not end, or is too long"));
+        }
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return Err(failure("it is empty"));
         }
         let (mut name, mut sequence, mut kind) = (None, None, None);
         let words = split(line).ok_or(failure("a quote does not end"))?;
         for pair in words.chunks(2) {
             let [key, value] = pair else { return Err(failure("a word without a value")) };
-            match key.as_slice() {
+            match key.to_ascii_lowercase().as_slice() {
                 b"file" => name = String::from_utf8(value.clone()).ok(),
                 b"seq" => sequence = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
                 b"type" => kind = value.first().copied(),
@@ -168,18 +177,21 @@ mod tests {
         let names = |text: &str| parse(text.as_bytes()).map(|names| names.join(" "));
         assert_eq!(names(&manifest("a.rdb", "b.aof")), Ok("a.rdb b.aof".to_owned()));
         let text = "# comment\nfile \"a \\\"b\\x41.rdb\" seq 3 type b startoffset 0\r\nfile h seq 1 type h\nfile i1 seq 4 type \
-                    i\n\nfile i2 seq 7 type i\n";
+                    i\nFILE i2 Seq 7 type i newkey newvalue\n";
         assert_eq!(names(text), Ok("a \"bA.rdb i1 i2".to_owned()));
         for (text, line) in [
             ("", 1),
             ("file a seq 1\n", 1),
-            ("file a seq 1 type b\nfile b seq 2 type b", 2),
-            ("file a seq 2 type i\nfile b seq 2 type i", 2),
-            ("file ../a seq 2 type i", 1),
-            ("file \"a seq 2 type i", 1),
-            ("file a seq 2 type", 1),
-            ("file a seq 2 type z", 1),
-            ("file a seq x type b", 1),
+            ("file a seq 1 type b\nfile b seq 2 type b\n", 2),
+            ("file a seq 2 type i\nfile b seq 2 type i\n", 2),
+            ("file ../a seq 2 type i\n", 1),
+            ("file \"a seq 2 type i\n", 1),
+            ("file a seq 2 type\n", 1),
+            ("file a seq 2 type z\n", 1),
+            ("file a seq x type b\n", 1),
+            ("file a seq 2 type i\n\nfile b seq 3 type i\n", 2),
+            ("file a seq 2 type i\nfile b seq 3 type i", 2),
+            (&format!("file a seq 2 type i {}\n", "k v ".repeat(300)), 1),
         ] {
             assert_eq!(parse(text.as_bytes()).map_err(|(line, _)| line), Err(line), "{text}");
         }

@@ -7,28 +7,36 @@ use crate::value::packed::{Entry, Packed};
 /// The entries of a ziplist: what came before listpacks.
 pub(super) fn ziplist(bytes: &[u8]) -> Result<Packed, Damage> {
     const BROKEN: Damage = Damage::Corrupt("a ziplist with broken entries");
-    // The head is all bytes, the place of the last entry, which nobody needs, and entries.
+    // The head is all bytes, the place of the last entry, and entries. We need neither the place nor the length of the entry before that
+    // each entry has, but where they are wrong something else may be.
     let (head, mut rest) = bytes.split_first_chunk::<10>().ok_or(BROKEN)?;
-    let [a, b, c, d, .., e, f] = *head;
-    let (total, count) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]));
+    let [a, b, c, d, e, f, g, h, i, j] = *head;
+    let (total, last) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
     if total as usize != bytes.len() {
         return Err(BROKEN);
     }
-    let mut packed = Packed::new();
+    let (mut packed, mut place, mut before) = (Packed::new(), head.len(), 0);
     loop {
         let (&first, tail) = rest.split_first().ok_or(BROKEN)?;
         // The length of the entry before: a byte, or four behind a mark.
-        let tail = match first {
+        let (said, tail) = match first {
             0xff if tail.is_empty() => break,
             0xff => return Err(BROKEN),
-            0xfe => tail.get(4..).ok_or(BROKEN)?,
-            _ => tail,
+            0xfe => {
+                let (said, tail) = tail.split_first_chunk().ok_or(BROKEN)?;
+                (u32::from_le_bytes(*said) as usize, tail)
+            }
+            said => (said.into(), tail),
         };
+        if said != before {
+            return Err(BROKEN);
+        }
         let (entry, behind) = ziplist_entry(tail).ok_or(BROKEN)?;
         packed.insert(packed.end(), entry)?;
-        rest = behind;
+        (place, before, rest) = (bytes.len() - rest.len(), rest.len() - behind.len(), behind);
     }
-    if count != u16::MAX && usize::from(count) != packed.len() {
+    let count = u16::from_le_bytes([i, j]);
+    if last as usize != place || count != u16::MAX && usize::from(count) != packed.len() {
         return Err(BROKEN);
     }
     Ok(packed)
@@ -124,7 +132,7 @@ mod tests {
             &[0, 2, b'h', b'i'],
             &[4, 0x40, 70],
             &long,
-            &[0xfe, 72, 0, 0, 0, 0xc0, 0x00, 0x80],
+            &[0xfe, 73, 0, 0, 0, 0xc0, 0x00, 0x80],
             &[8, 0xd0, 1, 2, 3, 4],
             &[6, 0xe0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
             &[10, 0xf0, 0, 0, 0x80],
@@ -135,7 +143,7 @@ mod tests {
         ];
         let body = entries.concat();
         let mut bytes = (body.len() as u32 + 11).to_le_bytes().to_vec();
-        bytes.extend_from_slice(&[0, 0, 0, 0, 10, 0]);
+        bytes.extend_from_slice(&[123, 0, 0, 0, 10, 0]);
         bytes.extend_from_slice(&body);
         bytes.push(0xff);
         let long = "x".repeat(70);
@@ -144,6 +152,13 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(ziplist(&bytes[..cut]).is_err(), "{cut}");
         }
+        // Its length, the last entry's place, the count, and what entries say of those before them.
+        for at in [0, 4, 8, 10, 14, 88, 95, 101, 123] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(ziplist(&damaged).is_err(), "{at}");
+        }
+        assert!(texts(ziplist(b"\x0b\0\0\0\x0a\0\0\0\0\0\xff")).is_empty());
     }
 
     #[test]

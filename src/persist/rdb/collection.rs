@@ -46,7 +46,7 @@ impl<R: BufRead> Input<R> {
                 for _ in 0..self.count()? {
                     match self.length()? {
                         node::PACKED => append(&mut list, &self.packed(listpack::read)?),
-                        node::PLAIN => self.push(&mut list, 1)?,
+                        node::PLAIN => self.push_plain(&mut list)?,
                         _ => return Err(Damage::Corrupt("a node of a list of no known form")),
                     }
                 }
@@ -57,6 +57,17 @@ impl<R: BufRead> Input<R> {
             }
         }
         if list.is_empty() { Err(Damage::Empty) } else { Ok(Object::List(list)) }
+    }
+
+    /// Appends a string that has a node of its own, because it is large; an empty one never has.
+    fn push_plain(&mut self, list: &mut List) -> Result<(), Damage> {
+        let mut text = Vec::new();
+        self.string(&mut text)?;
+        if text.is_empty() {
+            return Err(Damage::Corrupt("a node of a list with nothing in it"));
+        }
+        list.push_back([&text[..]], self.bounds.list);
+        Ok(())
     }
 
     /// Appends so many strings to a list.
