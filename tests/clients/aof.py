@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from resp.servers import Saving, Server, compare, contents, fill, peers
+from resp.servers import Saving, Server, compare, contents, fill, peers, prints_alike
 
 port, folder = int(sys.argv[1]), os.path.join(sys.argv[2], "aof")
 seed = int(os.environ.get("PEERS_SEED", "11"))
@@ -103,15 +103,6 @@ def digest(call) -> bytes:
 def digest_of_peer(call) -> bytes | None:
     """None where the server prints scores into the sum in another form than Redis 7.0 and we."""
     return digest(call) if digests_agree else None
-
-
-def prints_alike(call, ours) -> bool:
-    for server in (call, ours):
-        server("ZADD", "probe", 0.1, "m")
-    alike = call("DEBUG", "DIGEST-VALUE", "probe") == ours("DEBUG", "DIGEST-VALUE", "probe")
-    for server in (call, ours):
-        server("DEL", "probe")
-    return alike
 
 
 def tool(*words: str) -> str:
