@@ -94,6 +94,12 @@ fn kill_and_look(policy: &str, spared: Duration, rewrites: bool) {
     let (mut replaced, mut served) = (0, 0);
     let mut next: HashMap<usize, u64> = HashMap::new();
     for round in 0..crashes() {
+        if round % 10 == 9 && !rewrites {
+            // Else the log of a long run would be read longer than a start may take.
+            std::fs::remove_dir_all(&dir.0).unwrap();
+            std::fs::create_dir(&dir.0).unwrap();
+            next.clear();
+        }
         let workers = if round % 2 == 0 { "2" } else { "1" };
         let mut server = start(&dir.0, policy, workers);
         let (port, total) = (server.port, AtomicU64::new(0));

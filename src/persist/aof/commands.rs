@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Read};
 
 use crate::protocol::{Frame, number};
 
-/// Arguments of the longest command, as in Redis.
-const ARGS_MAX: u64 = 1 << 20;
+/// Arguments of the longest command, as in Redis since 7.0. Memory is taken only for those that the file has.
+const ARGS_MAX: u64 = i32::MAX as u64;
 /// Bytes of the longest line that says a length or a time.
 const LINE_MAX: u64 = 1024;
 
@@ -179,6 +179,8 @@ mod tests {
         {
             assert!(matches!(read(damaged.as_bytes()).1, Err(Fault::Malformed(_))), "{damaged:?}");
         }
+        assert!(matches!(read(b"*2147483647\r\n").1, Err(Fault::Truncated)));
+        assert!(matches!(read(b"*2147483648\r\n").1, Err(Fault::Malformed(_))));
         let endless = format!("*{}", "1".repeat(5000)).into_bytes();
         assert!(matches!(read(&endless).1, Err(Fault::Malformed(_))));
     }
