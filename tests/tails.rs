@@ -1,6 +1,8 @@
 //! The log of a real server, cut off at every byte and with every byte damaged: what is read back is a whole prefix of the records that
 //! were written, or it is refused and the file is named.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -245,12 +245,16 @@ impl Played for List {
                 let (pivot, before, text) = (moves.text()?, moves.below(2)? == 0, moves.text()?);
                 let place = model.iter().position(|other| *other == pivot);
                 assert_eq!(self.insert_beside(&pivot, before, &text, limit), place.is_some());
-                place.map(|at| model.insert(at + usize::from(!before), text));
+                if let Some(at) = place {
+                    model.insert(at + usize::from(!before), text);
+                }
             }
             6 => {
                 let (index, text) = (moves.below(30)?, moves.text()?);
                 assert_eq!(self.set(index as u64, &text, limit), index < model.len());
-                model.get_mut(index).map(|place| *place = text);
+                if let Some(place) = model.get_mut(index) {
+                    *place = text;
+                }
             }
             7 => {
                 let count = moves.below(4)?;
