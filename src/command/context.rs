@@ -13,7 +13,7 @@ use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
-use crate::store::{AHEAD, Keyspace, Local, Shape, Store, Timers};
+use crate::store::{Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
 /// The server as a whole: what all workers share.
@@ -277,6 +277,13 @@ impl Worker {
         self.node.stats.worker(self.local.worker)
     }
 
+    /// Counts a look-up of a reading command.
+    #[inline]
+    pub fn count_lookup(&self, found: bool) {
+        let counters = self.counters();
+        crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
+    }
+
     /// Reads the clock and, where they changed, the settings: once a batch.
     #[inline]
     pub fn refresh(&mut self) {
@@ -335,15 +342,12 @@ impl Context<'_> {
     /// Counts a look-up of a reading command.
     #[inline]
     pub fn count_lookup(&self, found: bool) {
-        let counters = self.worker.counters();
-        crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
+        self.worker.count_lookup(found);
     }
 
     /// Fetches the memory of the first of several keys together, which one after the other would each wait for.
     pub(super) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        let mut ahead = [&[][..]; AHEAD];
-        let count = ahead.iter_mut().zip(keys).map(|(place, key)| *place = key).count();
-        self.store.prefetch(&ahead[..count]);
+        self.store.prefetch(keys);
     }
 
     /// `wrong number of arguments` for this command.

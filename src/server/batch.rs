@@ -6,7 +6,7 @@ use super::hub::Hub;
 use crate::command::{Outcome, Worker, execute};
 use crate::protocol::{Limits, Parser, ProtocolError, Step, lookahead};
 use crate::session::Client;
-use crate::store::{AHEAD, Store};
+use crate::store::{Store, Target};
 use crate::telemetry;
 
 /// Bytes of the receive buffer of a connection that waits.
@@ -138,6 +138,15 @@ impl Batch {
         }
     }
 
+    /// Where the key of the only request at hand hashes to. Several fetch their keys' memory by themselves.
+    #[inline]
+    pub(super) fn only_target(&self, hub: &Hub) -> Option<Target> {
+        let mut keys = lookahead::SecondArguments::of(&self.buffer[self.start..]);
+        let key = keys.next().filter(|key| !key.is_empty() && keys.is_at_end())?;
+        let worker = hub.worker.borrow();
+        Some(Store::new(&worker.node.keyspace, &worker.local, self.client.database, worker.now_ms).target(key))
+    }
+
     /// Executes requests from the buffer, until it holds no whole one or there is a reason to pause, and appends their
     /// replies to `out`.
     pub(super) fn execute(&mut self, hub: &Hub, out: &mut Vec<u8>) -> Next {
@@ -161,6 +170,7 @@ impl Batch {
     fn run(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
         // Requests whose keys' memory was asked for already.
         let mut ahead = 0;
+        let _foresight = worker.local.foresee();
         let mut limits = Limits { bulk_len: bulk_len(worker), ..Limits::default() };
         loop {
             let consumed = match self.postponed.take() {
@@ -302,13 +312,14 @@ fn bulk_len(worker: &Worker) -> usize {
 /// Fetches the memory of the keys of the next requests, and returns of how many.
 #[inline]
 fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
-    let mut keys = [&[][..]; AHEAD];
-    let found = lookahead::second_arguments(buffer, &mut keys);
+    let mut keys = lookahead::SecondArguments::of(buffer);
+    let first = keys.next();
     // A single request waits for its memory soon enough.
-    if found > 1 {
-        Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms).prefetch(&keys[..found]);
+    if first.is_none() || keys.is_at_end() {
+        return 1;
     }
-    found.max(1)
+    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    store.prefetch(first.into_iter().chain(keys)).max(1)
 }
 
 /// Tries to execute for a few microseconds.

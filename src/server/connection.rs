@@ -166,6 +166,11 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
 
     /// Executes what has come, until more has to be received, and sends the replies.
     async fn answer(&mut self) -> Result<(), Ended> {
+        if self.hub.convoy.is_open()
+            && let Some(target) = self.batch.only_target(&self.hub)
+        {
+            self.hub.convoy.join(target).await;
+        }
         let mut busy = 0;
         loop {
             let mut out = self.hub.buffers.take();

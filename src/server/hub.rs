@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::buffers::Buffers;
+use super::convoy::Convoy;
 use super::fair::Fair;
 use super::tls::Tls;
 use crate::command::{Node, Worker};
@@ -23,6 +24,8 @@ pub(super) struct Hub {
     pub(super) counters: &'static Counters,
     /// Buffers for replies.
     pub(super) buffers: Buffers,
+    /// How single requests wait for memory together.
+    pub(super) convoy: Convoy,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
     /// What clients need that speak TLS, if any may.
@@ -57,6 +60,7 @@ impl Hub {
             counters: worker.counters(),
             worker: RefCell::new(worker),
             buffers: Buffers::default(),
+            convoy: Convoy::default(),
             fair: Fair::new(nonblocking)?,
             tls,
             is_saving: Cell::new(false),

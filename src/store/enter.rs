@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::ahead::Ahead;
 use super::gate::Busy;
 use super::journal::Notes;
 use super::keyspace::Keyspace;
@@ -33,6 +34,8 @@ pub struct Local {
     /// was accessed last: commands go through their keys in that order.
     routes: RefCell<Vec<Routed>>,
     place: Cell<usize>,
+    /// What was looked ahead for.
+    pub(super) ahead: Ahead,
 }
 
 /// The timers of a worker, on their way to another.
@@ -54,13 +57,17 @@ const FEW: usize = 8;
 
 /// A key by its address, with its hash and shard. The key is borrowed by the entry, so its address names it.
 #[derive(Clone, Copy)]
-struct Routed {
-    key: *const [u8],
-    hash: u64,
-    shard: u32,
+pub(super) struct Routed {
+    pub(super) key: *const [u8],
+    pub(super) hash: u64,
+    pub(super) shard: u32,
 }
 
-const NOWHERE: Routed = Routed { key: std::ptr::slice_from_raw_parts(std::ptr::null(), 0), hash: 0, shard: 0 };
+impl Routed {
+    /// That of no key.
+    pub(super) const NOWHERE: Routed =
+        Routed { key: std::ptr::slice_from_raw_parts(std::ptr::null(), 0), hash: 0, shard: 0 };
+}
 
 impl Local {
     /// The state of `worker`, starting at `now_ms`.
@@ -76,9 +83,10 @@ impl Local {
             evictor: RefCell::default(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
-            routed: Cell::new(NOWHERE),
+            routed: Cell::new(Routed::NOWHERE),
             routes: RefCell::default(),
             place: Cell::new(0),
+            ahead: Ahead::new(),
         }
     }
 
@@ -170,20 +178,29 @@ pub struct Held<'a> {
 }
 
 impl Keyspace {
+    /// Where a key hashes to.
+    #[inline]
+    pub(super) fn find_route(&self, local: &Local, key: &[u8]) -> Routed {
+        local.ahead.find(key).unwrap_or_else(|| {
+            let hash = self.hasher.hash(key);
+            Routed { key, hash, shard: self.shard_of(key, hash) }
+        })
+    }
+
     /// Enters the shard of one key, beside other workers.
     #[inline]
     pub fn enter_key<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
         if local.is_inside() {
             return Ok(self.nested(local));
         }
-        let hash = self.hasher.hash(key);
-        let shard = self.shard_of(key, hash);
+        let routed = self.find_route(local, key);
+        let Routed { hash, shard, .. } = routed;
         self.gate.enter_shared(local.worker, shard)?;
         if self.cut.is_active() && self.is_uncut(shard, hash) {
             self.gate.leave(local.worker);
             return self.enter_uncut(local, shard, hash);
         }
-        local.routed.set(Routed { key, hash, shard });
+        local.routed.set(routed);
         Ok(self.outermost(local, Hold::Shared))
     }
 
@@ -193,10 +210,9 @@ impl Keyspace {
         if local.is_inside() {
             return Ok(self.nested(local));
         }
-        let hash = self.hasher.hash(key);
-        let shard = self.shard_of(key, hash);
-        self.gate.enter_shared(local.worker, shard)?;
-        local.routed.set(Routed { key, hash, shard });
+        let routed = self.find_route(local, key);
+        self.gate.enter_shared(local.worker, routed.shard)?;
+        local.routed.set(routed);
         Ok(self.outermost(local, Hold::Reading))
     }
 
@@ -349,7 +365,7 @@ impl Drop for Held<'_> {
         match self.local.held.replace(Hold::Nothing) {
             Hold::Nothing => (),
             Hold::Reading | Hold::Shared => {
-                self.local.routed.set(NOWHERE);
+                self.local.routed.set(Routed::NOWHERE);
                 gate.leave(worker);
             }
             Hold::Exclusive => {
