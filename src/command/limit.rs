@@ -147,6 +147,10 @@ fn shrink(worker: &Worker, limit: u64) -> Result<(), Error> {
 fn evict(worker: &Worker, limit: u64) -> Result<(), Error> {
     let settings = &worker.settings;
     let Some(policy) = policy(settings) else { return Err(Error::OUT_OF_MEMORY) };
+    // Nothing can go while the worker's own script is in the way.
+    if worker.local.is_barred() {
+        return Err(Error::OUT_OF_MEMORY);
+    }
     let patience = patience(settings.maxmemory_eviction_tenacity);
     let start = Instant::now();
     let enough = || used(worker) <= limit;

@@ -37,9 +37,8 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         let volatile = hub.worker.borrow().local.timers() > 0;
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
-            let mut worker = hub.worker.borrow_mut();
+            let worker = hub.refreshed();
             watchdog::beat(worker.number());
-            worker.refresh();
             if worker.node.rests.load(Relaxed) {
                 continue;
             }
