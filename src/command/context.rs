@@ -267,6 +267,12 @@ impl Worker {
         Worker { local: Local::barred(self.number(), unix_ms()), ..Worker::new(self.node, self.number()) }
     }
 
+    /// Whether a script that has run for long keeps it from all keys.
+    #[inline]
+    pub fn is_kept_out(&self) -> bool {
+        self.local.is_barred() || self.node.scripts.watches.holds_everything()
+    }
+
     /// What runs its scripts.
     ///
     /// # Errors

@@ -147,14 +147,13 @@ fn shrink(worker: &Worker, limit: u64) -> Result<(), Error> {
 fn evict(worker: &Worker, limit: u64) -> Result<(), Error> {
     let settings = &worker.settings;
     let Some(policy) = policy(settings) else { return Err(Error::OUT_OF_MEMORY) };
-    // Nothing can go while the worker's own script is in the way.
-    if worker.local.is_barred() {
-        return Err(Error::OUT_OF_MEMORY);
-    }
     let patience = patience(settings.maxmemory_eviction_tenacity);
     let start = Instant::now();
     let enough = || used(worker) <= limit;
     while !enough() {
+        if worker.is_kept_out() {
+            return Err(Error::OUT_OF_MEMORY);
+        }
         let step = worker.node.keyspace.evict(&worker.local, worker.now_ms, &policy, enough);
         if step == Eviction::Exhausted && !enough() {
             return Err(Error::OUT_OF_MEMORY);

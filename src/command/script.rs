@@ -102,7 +102,7 @@ pub(super) fn busy_error(worker: &Worker) -> Option<Error> {
 #[cold]
 pub(super) fn refuse_busy(worker: &Worker, client: &mut Client, command: &Command) -> Result<(), Error> {
     // Of a script that has entered only its keys, those clients hear that its worker serves, and those that want these keys.
-    if !worker.node.scripts.watches.holds_everything() && !worker.local.is_barred() {
+    if !worker.is_kept_out() {
         return Ok(());
     }
     let Some(error) = busy_error(worker) else { return Ok(()) };
