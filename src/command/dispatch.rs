@@ -112,7 +112,7 @@ fn execute_found(
     if let Err(error) = result {
         out.truncate(start);
         match error {
-            Error::Busy => match super::script::busy_error(worker) {
+            Error::Busy => match super::script::busy_error(worker).filter(|_| !minds_scripts(args)) {
                 Some(error) => report(worker, client.version, &error, out),
                 None => return Outcome::Busy,
             },
@@ -129,6 +129,13 @@ fn execute_found(
         mute(client, out, if pushed { out.len() } else { start });
     }
     outcome
+}
+
+/// Whether a request is one of `EXEC` and `WATCH`, which know what to do beside a slow script. If they did not, there was none
+/// yet, and they are to run again.
+#[cold]
+fn minds_scripts(args: Args<'_>) -> bool {
+    find(args).is_ok_and(|handle| handle.command().immediate)
 }
 
 /// Whether a request was answered by messages, as subscriptions are. Clients get those also where they want no replies.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::buffers::Buffers;
 use super::fair::Fair;
 use super::tls::Tls;
-use crate::command::{Home, Node, Worker};
+use crate::command::{Home, Node, Worker, is_unserved};
 use crate::session::ClientInfo;
 use crate::telemetry::Counters;
 
@@ -54,7 +54,8 @@ pub(super) struct Absence<'a> {
 
 impl Drop for Absence<'_> {
     fn drop(&mut self) {
-        *self.hub.worker.borrow_mut() = self.worker.clone();
+        let deputy = std::mem::replace(&mut *self.hub.worker.borrow_mut(), self.worker.clone());
+        debug_assert!(!is_unserved(&deputy) && !deputy.local.has_changes(), "a deputy changed something");
     }
 }
 
