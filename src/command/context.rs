@@ -88,6 +88,8 @@ pub struct Shutdown {
     state: AtomicU8,
     /// Whether what changes until the end is to be saved.
     saves: AtomicBool,
+    /// Whether clients are not given time to finish.
+    hurries: AtomicBool,
     order: parking_lot::Mutex<Option<Then>>,
     wake: parking_lot::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
@@ -97,6 +99,16 @@ impl Shutdown {
     pub fn request(&self) {
         self.state.store(1, Ordering::SeqCst);
         self.wake.lock().iter().for_each(|wake| wake());
+    }
+
+    /// Has the end not wait for clients.
+    pub fn hurry(&self) {
+        self.hurries.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the end does not wait for clients.
+    pub fn is_hurried(&self) -> bool {
+        self.hurries.load(Ordering::SeqCst)
     }
 
     /// Has what is not saved at the end saved then.
@@ -247,6 +259,18 @@ impl Worker {
             unserved: RefCell::default(),
             vm: OnceCell::new(),
         }
+    }
+
+    /// One that stands for this worker while a script of its own is left in the middle: it serves what needs no keys, and finds all
+    /// keys in use. It has nothing of this one's state, to which the script will come back.
+    pub fn deputy(&self) -> Worker {
+        Worker { local: Local::barred(self.number(), unix_ms()), ..Worker::new(self.node, self.number()) }
+    }
+
+    /// Whether a script that has run for long keeps it from all keys.
+    #[inline]
+    pub fn is_kept_out(&self) -> bool {
+        self.local.is_barred() || self.node.scripts.watches.holds_everything()
     }
 
     /// What runs its scripts.

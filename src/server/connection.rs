@@ -175,7 +175,10 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         loop {
             let mut out = self.hub.buffers.take();
             let before = self.recorded();
-            let next = self.batch.execute(&self.hub, &mut out);
+            let mut next = self.batch.execute(&self.hub, &mut out);
+            while next == Next::Long {
+                next = self.batch.run_long(&self.hub, &self.sender.info, &mut out).await;
+            }
             self.acknowledge(before).await;
             if let Next::Late(ms) = next {
                 // Only this connection waits. If it is killed meanwhile, sending fails.
@@ -191,7 +194,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
                 Next::ReceiveBig => self.receive_big().await?,
                 Next::Wait => self.wait().await?,
                 Next::Paused => self.pause().await?,
-                Next::Continue | Next::Late(_) => {
+                Next::Continue | Next::Long | Next::Late(_) => {
                     self.hasty += 1;
                     self.take_turns().await;
                 }

@@ -44,6 +44,8 @@ pub struct Timers(Wheel);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
+    /// Kept out: the worker's own script is inside, left in the middle, and this stands for the worker meanwhile.
+    Barred,
     /// Beside others, to read only.
     Reading,
     /// Beside others.
@@ -103,6 +105,20 @@ impl Local {
         Timers(self.wheel.into_inner())
     }
 
+    /// One for what `worker` does while a command of its own is left in the middle of the keyspace: whatever it wants to enter is
+    /// [`Busy`].
+    pub fn barred(worker: usize, now_ms: u64) -> Self {
+        let local = Local::new(worker, now_ms);
+        local.held.set(Hold::Barred);
+        local
+    }
+
+    /// Whether this is a [`Local::barred`] one.
+    #[inline]
+    pub fn is_barred(&self) -> bool {
+        self.held.get() == Hold::Barred
+    }
+
     /// One that stands in for this worker, which has entered everything: it is inside as well, has the timers, and never leaves. It ends
     /// with [`Local::relieve`].
     pub fn stand_in(&self, now_ms: u64) -> Local {
@@ -126,13 +142,19 @@ impl Local {
     /// Whether this worker is inside anything.
     #[inline]
     pub fn is_inside(&self) -> bool {
+        !matches!(self.held.get(), Hold::Nothing | Hold::Barred)
+    }
+
+    /// Whether the next entry is none of its own: an outer one covers it, or it is refused.
+    #[inline]
+    fn is_bound(&self) -> bool {
         self.held.get() != Hold::Nothing
     }
 
     /// Whether the entry in force is one to change keys.
     #[inline]
     pub(super) fn may_change(&self) -> bool {
-        !matches!(self.held.get(), Hold::Nothing | Hold::Reading)
+        !matches!(self.held.get(), Hold::Nothing | Hold::Barred | Hold::Reading)
     }
 
     /// Whether this worker is alone where it is.
@@ -190,8 +212,8 @@ impl Keyspace {
     /// Enters the shard of one key, beside other workers.
     #[inline]
     pub fn enter_key<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         let routed = self.find_route(local, key);
         let Routed { hash, shard, .. } = routed;
@@ -207,8 +229,8 @@ impl Keyspace {
     /// Enters the shard of one key, beside other workers, only to read it.
     #[inline]
     pub fn enter_key_to_read<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         let routed = self.find_route(local, key);
         self.gate.enter_shared(local.worker, routed.shard)?;
@@ -218,8 +240,8 @@ impl Keyspace {
 
     /// Enters the shard of a key by its number and the key's hash, beside other workers.
     pub(super) fn enter_hash<'a>(&'a self, local: &'a Local, shard: u32, hash: u64) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         self.gate.enter_shared(local.worker, shard)?;
         if self.cut.is_active() && self.is_uncut(shard, hash) {
@@ -231,8 +253,8 @@ impl Keyspace {
 
     /// Enters one shard by its number, beside other workers, only to look.
     pub(super) fn enter_shard<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         self.gate.enter_shared(local.worker, shard)?;
         Ok(self.outermost(local, Hold::Reading))
@@ -244,8 +266,8 @@ impl Keyspace {
         local: &'a Local,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         keys.for_each(|key| self.name(local, key));
         self.enter_named(local)
@@ -281,8 +303,8 @@ impl Keyspace {
         local: &'a Local,
         shards: impl Iterator<Item = u32>,
     ) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         let mut owned = local.owned.borrow_mut();
         owned.clear();
@@ -295,9 +317,12 @@ impl Keyspace {
 
     /// Enters everything, alone.
     pub fn enter_all<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            debug_assert!(local.held.get() == Hold::Global, "a wider entry inside a narrower one");
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            debug_assert!(
+                matches!(local.held.get(), Hold::Global | Hold::Barred),
+                "a wider entry inside a narrower one"
+            );
+            return self.nested(local);
         }
         if self.cut.is_active() && self.cut_is_full() {
             return Err(Busy);
@@ -322,7 +347,7 @@ impl Keyspace {
         match local.held.get() {
             Hold::Global => true,
             Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
-            Hold::Reading | Hold::Shared | Hold::Nothing => false,
+            Hold::Reading | Hold::Shared | Hold::Nothing | Hold::Barred => false,
         }
     }
 
@@ -350,8 +375,8 @@ impl Keyspace {
         Held { keyspace: self, local, outermost: true }
     }
 
-    fn nested<'a>(&'a self, local: &'a Local) -> Held<'a> {
-        Held { keyspace: self, local, outermost: false }
+    fn nested<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
+        if local.is_barred() { Err(Busy) } else { Ok(Held { keyspace: self, local, outermost: false }) }
     }
 }
 
@@ -363,7 +388,7 @@ impl Drop for Held<'_> {
         }
         let (gate, worker) = (&self.keyspace.gate, self.local.worker);
         match self.local.held.replace(Hold::Nothing) {
-            Hold::Nothing => (),
+            Hold::Nothing | Hold::Barred => (),
             Hold::Reading | Hold::Shared => {
                 self.local.routed.set(Routed::NOWHERE);
                 gate.leave(worker);
