@@ -185,7 +185,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     if let Ok(handle) = found
         && !matches!(result, Err(Error::Waits | Error::Busy))
     {
-        account::settle_late(worker, &client, handle, args, mark, &result);
+        account::settle_late(worker, &client, handle, args, mark, out.len(), &result);
     }
     match result {
         Ok(()) => (),

@@ -13,6 +13,7 @@ mod client;
 mod client_list;
 mod cluster;
 mod collection;
+mod commandlog;
 mod config;
 mod connection;
 mod context;

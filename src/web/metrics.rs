@@ -10,6 +10,7 @@ use super::{Health, Source};
 use crate::command::report;
 use crate::host::tuning;
 use crate::telemetry::Stats;
+use crate::telemetry::commandlog::Kind as Log;
 use rows::ROWS;
 
 /// The whole page.
@@ -118,7 +119,12 @@ fn databases(page: &mut Exposition, fields: &Fields<'_>) {
 
 /// What took long.
 fn events(page: &mut Exposition, stats: &Stats) {
-    page.one("redis_slowlog_length", Kind::Gauge, "Commands that the slow log holds.", stats.slow_log.len());
+    page.one(
+        "redis_slowlog_length",
+        Kind::Gauge,
+        "Commands that the slow log holds.",
+        stats.command_logs.of(Log::Slow).len(),
+    );
     let spikes = stats.latencies.all();
     page.family("redis_latency_spike_last", Kind::Gauge, "Unix time of the last event that took long, by its kind.");
     let last = || spikes.iter().filter_map(|(kind, spikes)| Some((*kind, *spikes.samples.back()?)));
