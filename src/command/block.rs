@@ -156,8 +156,9 @@ fn serve_queue(worker: &Worker, database: usize, key: &[u8]) -> Result<(), Error
     loop {
         let kind = kind_of(worker, database, key)?;
         let Some((at, waiter)) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
-        // One that was served has left the queue, so that the next one is at its place.
-        place = at + usize::from(!attempt(worker, &waiter)?);
+        // Those behind it keep their places, whether it was served and has left the queue or not.
+        attempt(worker, &waiter)?;
+        place = at + 1;
     }
 }
 
