@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
@@ -44,6 +44,8 @@ pub struct Node {
     pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
+    /// The mean time to live in milliseconds of each database, as a worker last looked at it.
+    pub(super) ttls: Box<[AtomicU64]>,
     /// What `maxmemory` is compared with, beside the keys.
     pub budget: super::limit::Budget,
     /// When the server started.
@@ -153,6 +155,7 @@ impl Node {
             pause: Pause::default(),
             rests: AtomicBool::new(false),
             stats: Stats::new(workers, super::table::every().count()),
+            ttls: (0..databases).map(|_| AtomicU64::new(0)).collect(),
             scripts: Shared::new(workers),
             budget: super::limit::Budget::default(),
             started: Instant::now(),

@@ -134,5 +134,5 @@ pub use record::Replay;
 pub use rewrite::keep_log;
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{adopt_loaded, bounds_of_loading, keep_saving};
-pub use survey::report;
+pub use survey::{keep_ttls, report};
 pub use table::{Handle, Row, all, every};

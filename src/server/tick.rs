@@ -65,6 +65,9 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             swept_ms.set(now_ms);
             hub.buffers.tidy(settings.maxmemory);
             sweep(&hub, &settings, now_ms);
+            if settings.http_port > 0 && hub.worker.borrow().number() == 0 {
+                crate::command::keep_ttls(&hub.worker.borrow());
+            }
             if settings.loglevel != level.replace(settings.loglevel) {
                 telemetry::logging::set_level(settings.loglevel);
             }
