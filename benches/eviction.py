@@ -1,6 +1,6 @@
 """Hit rates and memory of a cache under maxmemory, beside another server.
 
-Usage: eviction.py ROSTER PEER [MEGABYTES [ACCESSES [EXPONENT]]]
+Usage: eviction.py ROSTER PEER [MEGABYTES [ACCESSES [EXPONENT [POLICY...]]]]
 
 Four times as much data as `maxmemory` (64 MB), in values of 100 to 2000 bytes, each key with a size of its own; ACCESSES (1500000) by the law
 of Zipf (exponent 0.9), the same trace for each server, 64 GETs at a time, each miss followed by a SET. The first third fills the cache and is
@@ -84,7 +84,7 @@ def main() -> None:
     trace = dice.choices(names, cum_weights=weights, k=accesses)
     print(f"{keys} keys, {sum(map(len, values)) / limit:.2f} times maxmemory of {limit >> 20} MB")
     print("| | hits | keys held | used_memory | resident, less when empty | empty, MB |\n| --- | --: | --: | --: | --: | --: |")
-    for policy in ("allkeys-lru", "allkeys-lfu"):
+    for policy in sys.argv[6:] or ("allkeys-lru", "allkeys-lfu"):
         for name, program in (("roster", roster), ("peer", peer)):
             cache = Cache(program, name == "roster", policy, limit)
             hits, counted = run(cache, trace, values)

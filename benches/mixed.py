@@ -2,9 +2,9 @@
 
 Usage: mixed.py ROSTER PEER GENERATOR [ROUNDS [OPERATIONS]]
 
-Each server has the first two CPUs: Roster with two workers, the peer as it is and once more with a second I/O thread. GENERATOR is a redis-benchmark or valkey-benchmark: eight connections
+Each server has the first two CPUs: Roster with two workers, the peer as it is. GENERATOR is a redis-benchmark or valkey-benchmark: eight connections
 send OPERATIONS (200000) GETs, then as many SETs, one at a time, to 100000 keys. In rounds that alternate, that happens alone, and
-beside twelve clients at a rate that each keeps to, so that all servers have the same to do:
+beside twelve clients at a rate that each keeps to, so that both servers have the same to do:
 
 - transactions: two counters of a slot of each other's go up in one MULTI with three SETs; both have to be equal always;
 - scripts: an amount moves between two keys, and a third counts; the sum has to stay 0;
@@ -166,8 +166,8 @@ def main() -> None:
     os.sched_setaffinity(0, CPUS)
     figures, rates = {}, {}
     for _ in range(rounds):
-        for name, program, more in (("roster", roster, ()), ("peer", peer, ()), ("peer, 2 threads", peer, ("--io-threads", "2"))):
-            server = Server(program, name == "roster", 2, more)
+        for name, program in (("roster", roster), ("peer", peer)):
+            server = Server(program, name == "roster", 2)
             plain(server, generator, 20_000)
             for load in ("alone", "mixed"):
                 others, began = Others(server) if load == "mixed" else None, time.monotonic()
@@ -177,10 +177,10 @@ def main() -> None:
                     rates.setdefault(name, []).append(others.done / (time.monotonic() - began))
                     others.end()
             server.close()
-    print("| ms | roster | peer | peer, 2 threads |\n| --- | --: | --: | --: |")
+    print("| ms | roster | peer | ratio |\n| --- | --: | --: | --: |")
     for (load, test, at), found in sorted(figures.items()):
-        medians = (f"{statistics.median(found[name]):.3f}" for name in ("roster", "peer", "peer, 2 threads"))
-        print(f"| {test} {load}, {at} | {' | '.join(medians)} |")
+        ours, theirs = (statistics.median(found[name]) for name in ("roster", "peer"))
+        print(f"| {test} {load}, {at} | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} |")
     print("operations a second of the others:", {name: round(statistics.median(rate)) for name, rate in rates.items()})
 
 

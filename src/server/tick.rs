@@ -107,7 +107,7 @@ impl Drop for Ended<'_> {
 /// How long to leave the worker to its clients.
 fn rest(worker: &Worker, is_behind: bool) -> Duration {
     match is_behind {
-        true => ROUND.min(BEHIND * worker.settings.active_expire_effort.into()),
+        true => ROUND.min(BEHIND * worker.settings.active_expire_effort),
         false if worker.local.timers() > 0 => ROUND,
         false => IDLE_ROUND,
     }

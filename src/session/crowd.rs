@@ -13,6 +13,7 @@ const MANY: usize = 32;
 pub(super) struct Crowd {
     members: Vec<Arc<ClientInfo>>,
     /// The place of each member by its id, while there are many.
+    #[expect(clippy::box_collection, reason = "most crowds have no index, and a map takes six words")]
     places: Option<Box<HashMap<u64, usize>>>,
 }
 
