@@ -220,7 +220,7 @@ impl Keyspace {
         let mut turn = 0;
         loop {
             match self.enter_shards(local, std::iter::once(shard)) {
-                Err(Busy) if turn < TURNS => std::sync::atomic::AtomicU32::pause(turn),
+                Err(Busy) if turn < TURNS && !local.is_barred() => std::sync::atomic::AtomicU32::pause(turn),
                 result => return result,
             }
             turn += 1;
