@@ -24,13 +24,18 @@ def encoded(*words) -> bytes:
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
+def free_port() -> int:
+    """A port that is free now, and given to nobody else soon."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Server:
     """A server on a random port, with workers on the first of the CPUs."""
 
     def __init__(self, program: str, roster: bool, workers: int = 1, more: tuple = ()) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.folder = tempfile.TemporaryDirectory()
         extra = ["--workers", str(workers), "--pin-workers", "no"] if roster else ["--save", ""]
         command = ["taskset", "-c", ",".join(map(str, CPUS[:workers])), program, "--port", str(self.port), "--dir", self.folder.name]

@@ -9,9 +9,9 @@ use super::table::Handle;
 use crate::config::SETTINGS;
 use crate::protocol::Args;
 use crate::session::{Client, Mode, Transport};
-use crate::telemetry::slowlog::{Slow, shorten};
+use crate::telemetry::commandlog::{Entry, Kind, shorten};
 
-/// Notes a command that was begun at `mark` and came to `result`.
+/// Notes a command that was begun at `mark`, wrote so many bytes of reply and came to `result`.
 #[inline]
 pub(super) fn settle(
     worker: &Worker,
@@ -19,6 +19,7 @@ pub(super) fn settle(
     handle: Handle,
     args: Args<'_>,
     mark: u64,
+    replied: usize,
     result: &Result<(), Error>,
 ) {
     let nanos = worker.stopwatch.lap(mark);
@@ -36,6 +37,9 @@ pub(super) fn settle(
     // One that waits is noted when it was served.
     if worker.stopwatch.is_slow(nanos) && !matches!(result, Err(Error::Waits)) {
         note_slow(worker, client, handle, args, nanos);
+    }
+    if worker.stopwatch.is_large(args.most_bytes(), replied) || result.is_err() {
+        note_large(worker, client, handle, args, replied, result);
     }
     let flags = handle.command().flags;
     // What administrators call is not shown, because its arguments may be secret.
@@ -59,6 +63,7 @@ pub(super) fn settle_late(
     handle: Handle,
     args: Args<'_>,
     mark: u64,
+    replied: usize,
     result: &Result<(), Error>,
 ) {
     let nanos = worker.stopwatch.lap(mark);
@@ -68,22 +73,60 @@ pub(super) fn settle_late(
     if worker.stopwatch.is_slow(nanos) {
         note_slow(worker, client, handle, args, nanos);
     }
+    if worker.stopwatch.is_large(args.most_bytes(), replied) || result.is_err() {
+        note_large(worker, client, handle, args, replied, result);
+    }
 }
 
 #[cold]
 fn note_slow(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>, nanos: u64) {
-    let (settings, stats, flags) = (&worker.settings, &worker.node.stats, handle.command().flags);
-    let at = now().as_secs();
     let micros = nanos / 1000;
-    let logged = u64::try_from(settings.slowlog_log_slower_than).is_ok_and(|least| micros >= least);
-    if logged && !flags.contains(Flags::SKIP_SLOWLOG) {
+    log(worker, client, handle, args, Kind::Slow, micros);
+    let (ms, threshold) = (micros / 1000, worker.settings.latency_monitor_threshold);
+    if threshold > 0 && ms >= threshold {
+        let is_fast = handle.command().flags.contains(Flags::FAST);
+        worker.node.stats.latencies.note(if is_fast { "fast-command" } else { "command" }, now().as_secs(), ms);
+    }
+}
+
+/// Notes the sizes of a command where they may be worth it.
+#[cold]
+fn note_large(
+    worker: &Worker,
+    client: &Client,
+    handle: Handle,
+    args: Args<'_>,
+    replied: usize,
+    result: &Result<(), Error>,
+) {
+    let reply = match result {
+        Ok(()) => replied,
+        // Noted when it was served.
+        Err(Error::Waits | Error::Busy) => return,
+        // What stands for them is sent as it is, between a sign and the end of the line.
+        Err(Error::Reply(text)) => text.len() + 3,
+        Err(Error::Quoting(text)) => text.len() + 3,
+    };
+    // As in Valkey, what a script calls was not received.
+    let request = if client.mode == Mode::Script { 0 } else { args.request_bytes() };
+    log(worker, client, handle, args, Kind::LargeRequest, request as u64);
+    log(worker, client, handle, args, Kind::LargeReply, reply as u64);
+}
+
+/// Adds a command to a log if the value that the log goes by reaches its limit.
+fn log(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>, kind: Kind, value: u64) {
+    let settings = &worker.settings;
+    let (limit, most) = match kind {
+        Kind::Slow => (settings.slowlog_log_slower_than, settings.slowlog_max_len),
+        Kind::LargeRequest => (settings.commandlog_request_larger_than, settings.commandlog_large_request_max_len),
+        Kind::LargeReply => (settings.commandlog_reply_larger_than, settings.commandlog_large_reply_max_len),
+    };
+    let is_logged = u64::try_from(limit).is_ok_and(|least| value >= least);
+    if is_logged && !handle.command().flags.contains(Flags::SKIP_SLOWLOG) {
         let (address, name) = (client.info.address.clone(), client.info.names().name);
         let args = shorten(shown(handle, args).into_iter());
-        stats.slow_log.push(Slow { id: 0, at, micros, args, address, name }, settings.slowlog_max_len);
-    }
-    let (ms, threshold) = (micros / 1000, settings.latency_monitor_threshold);
-    if threshold > 0 && ms >= threshold {
-        stats.latencies.note(if flags.contains(Flags::FAST) { "fast-command" } else { "command" }, at, ms);
+        let entry = Entry { id: 0, at: now().as_secs(), value, args, address, name };
+        worker.node.stats.command_logs.of(kind).push(entry, most);
     }
 }
 
@@ -219,11 +262,11 @@ mod tests {
             assert_eq!(execute(&rig.worker, &mut rig.client, frame.args(), &mut out), Outcome::Done);
         }
         let stats = &rig.worker.node.stats;
-        let slow = stats.slow_log.newest(10);
+        let slow = stats.command_logs.of(Kind::Slow).newest(10);
         let words: Vec<_> = slow.iter().map(|slow| slow.args.join(&b' ')).collect();
         assert_eq!(words, [b"DEBUG SLEEP 0.004", b"DEBUG SLEEP 0.004"]);
         assert_eq!((slow[0].id, slow[0].name.as_slice(), slow[0].address.as_str()), (1, &b"me"[..], "127.0.0.1:1"));
-        assert!(slow[0].micros >= 4000);
+        assert!(slow[0].value >= 4000);
         assert_eq!(stats.latencies.all().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["command"]);
     }
 }

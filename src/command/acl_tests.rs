@@ -309,3 +309,17 @@ fn subscribers_end_with_the_right_to_their_channels() {
         assert_eq!(killed(), expected, "{request}");
     }
 }
+
+#[test]
+fn scripts_are_told_of_refusals_as_of_other_errors() {
+    let mut rig = Rig::new();
+    rig.run("ACL SETUSER bob on nopass +@all -keys ~own:*");
+    rig.run("AUTH bob x");
+    let told = |reply: String, what: &str| assert!(reply.starts_with(what), "{reply}");
+    let keys = "-ERR ACL failure in script: User bob has no permissions to run the 'keys' command script: ";
+    told(rig.run("EVAL return(redis.call('keys','*')) 0"), keys);
+    let other = "-ERR ACL failure in script: No permissions to access a key";
+    told(rig.run("EVAL return(redis.call('get','other')) 0"), other);
+    told(rig.run("EVAL return(redis.pcall('get','other')) 0"), other);
+    assert_eq!(rig.run("EVAL return(redis.call('set','own:1',1)) 0"), "+OK");
+}

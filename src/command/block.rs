@@ -156,8 +156,9 @@ fn serve_queue(worker: &Worker, database: usize, key: &[u8]) -> Result<(), Error
     loop {
         let kind = kind_of(worker, database, key)?;
         let Some((at, waiter)) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
-        // One that was served has left the queue, so that the next one is at its place.
-        place = at + usize::from(!attempt(worker, &waiter)?);
+        // Those behind it keep their places, whether it was served and has left the queue or not.
+        attempt(worker, &waiter)?;
+        place = at + 1;
     }
 }
 
@@ -185,7 +186,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     if let Ok(handle) = found
         && !matches!(result, Err(Error::Waits | Error::Busy))
     {
-        account::settle_late(worker, &client, handle, args, mark, &result);
+        account::settle_late(worker, &client, handle, args, mark, out.len(), &result);
     }
     match result {
         Ok(()) => (),

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
@@ -12,7 +12,7 @@ use crate::persist::saves::Saves;
 use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
-use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
+use crate::session::{Channels, Client, Mode, Monitors, Pause, Registry, Waiters};
 use crate::store::{Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
@@ -44,6 +44,8 @@ pub struct Node {
     pub scripts: Shared,
     /// The counters.
     pub stats: Stats,
+    /// The mean time to live in milliseconds of each database, as a worker last looked at it.
+    pub(super) ttls: Box<[AtomicU64]>,
     /// What `maxmemory` is compared with, beside the keys.
     pub budget: super::limit::Budget,
     /// When the server started.
@@ -165,6 +167,7 @@ impl Node {
             pause: Pause::default(),
             rests: AtomicBool::new(false),
             stats: Stats::new(workers, super::table::every().count()),
+            ttls: (0..databases).map(|_| AtomicU64::new(0)).collect(),
             scripts: Shared::new(workers),
             budget: super::limit::Budget::default(),
             started: Instant::now(),
@@ -361,6 +364,14 @@ impl Context<'_> {
     #[inline]
     pub fn settings(&self) -> &Settings {
         &self.worker.settings
+    }
+
+    /// The length of the client's replies beyond which its connection is closed, so that a command may leave off there. What a script or
+    /// another client's command calls goes elsewhere first, and has none.
+    pub(super) fn cut_off(&self) -> usize {
+        let hard = self.settings().client_output_buffer_limit.normal.hard;
+        let is_sent = matches!(self.client.mode, Mode::Direct | Mode::Transaction);
+        if is_sent && hard > 0 { usize::try_from(hard).unwrap_or(usize::MAX) } else { usize::MAX }
     }
 
     /// Counts a look-up of a reading command.

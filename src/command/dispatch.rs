@@ -194,8 +194,9 @@ pub(super) fn run(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let mark = worker.stopwatch.mark();
+    let start = out.len();
     let result = perform(worker, client, handle, args, out);
-    account::settle(worker, client, handle, args, mark, &result);
+    account::settle(worker, client, handle, args, mark, out.len().saturating_sub(start), &result);
     result
 }
 

@@ -190,7 +190,7 @@ fn repeated(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: boo
         cx.reply.array(0);
         return Ok(());
     }
-    let start = cx.reply.len();
+    let (start, cut_off) = (cx.reply.len(), cx.cut_off());
     head(&mut cx.reply, wanted, values);
     for _ in 0..wanted {
         let field = match &alive {
@@ -200,6 +200,9 @@ fn repeated(cx: &mut Context<'_>, fields: Fields<'_>, wanted: usize, values: boo
         put(&mut cx.reply, field.ok_or(NO_FIELD)?, values);
         if cx.reply.len() - start > longest {
             return Err(Error::REPLY_TOO_LONG);
+        }
+        if cx.reply.len() > cut_off {
+            break;
         }
     }
     Ok(())

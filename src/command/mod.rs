@@ -13,6 +13,7 @@ mod client;
 mod client_list;
 mod cluster;
 mod collection;
+mod commandlog;
 mod config;
 mod connection;
 mod context;
@@ -133,7 +134,7 @@ pub use record::Replay;
 pub use rewrite::keep_log;
 pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{adopt_loaded, bounds_of_loading, keep_saving};
-pub use survey::report;
+pub use survey::{keep_ttls, report};
 pub use table::{Handle, Row, all, every};
 
 pub use crate::script::{Apart, Home};

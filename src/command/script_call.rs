@@ -127,7 +127,7 @@ impl<'a> Calls<'a> {
         if args.iter().any(|arg| arg.len() as u64 > self.worker.settings.proto_max_bulk_len) {
             return Err(Error::new("An argument of the command is longer than proto-max-bulk-len"));
         }
-        dispatch::check_user(self.worker, self.client, handle, args)?;
+        dispatch::check_user(self.worker, self.client, handle, args).map_err(in_script)?;
         if let Some(refusal) = super::record::refusal(self.worker, command) {
             return Err(refusal);
         }
@@ -187,6 +187,18 @@ fn undeclared() -> Error {
         "Script went to keys that it did not declare, after it had changed others, while these keys were in use. From now on \
          this script runs alone",
     )
+}
+
+/// A refusal by the user's rules as scripts see it: an error like others, whose text tells that it came from within.
+#[cold]
+fn in_script(error: Error) -> Error {
+    match &error {
+        Error::Quoting(text) => match text.strip_prefix(b"NOPERM ") {
+            Some(reason) => Error::Quoting([b"ERR ACL failure in script: ", reason].concat().into()),
+            None => error,
+        },
+        _ => error,
+    }
 }
 
 impl Host for Calls<'_> {

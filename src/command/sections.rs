@@ -424,6 +424,7 @@ fn keyspace(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
         if totals.keys > 0 {
             let ttl = match cx.store {
                 Some(store) if totals.volatile > 0 => average_ttl(store, database)?,
+                None if totals.volatile > 0 => cx.node.ttls[database].load(Relaxed),
                 _ => 0,
             };
             let (keys, volatile, partial) = (totals.keys, totals.volatile, totals.partial);
@@ -435,7 +436,7 @@ fn keyspace(cx: &Survey<'_>, page: &mut Page) -> Result<(), Error> {
 }
 
 /// The mean time to live in milliseconds of the volatile keys among the first of the order of hashes, which is random.
-fn average_ttl(store: &Store<'_>, database: usize) -> Result<u64, Error> {
+pub(super) fn average_ttl(store: &Store<'_>, database: usize) -> Result<u64, Error> {
     let (mut sum, mut count) = (0u128, 0u128);
     store.select(database).scan(Cursor::START, TTL_SAMPLE, |record| {
         if let Some(left) = record.expiry().and_then(|expiry| expiry.checked_sub(store.now_ms)) {

@@ -116,7 +116,8 @@ fn srandmember(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
             return Ok(());
         };
         if count < 0 {
-            return repeat(&mut cx.reply, set, count.unsigned_abs(), most, || worker.random());
+            let cut_off = cx.cut_off();
+            return repeat(&mut cx.reply, set, count.unsigned_abs(), most, cut_off, || worker.random());
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
         cx.reply.array(count);
@@ -126,12 +127,14 @@ fn srandmember(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Replies members at random, the same ones again and again. A few bytes of a request ask for any number of them, so the
-/// reply may have `most` bytes; Redis goes on until it has no memory left.
+/// reply may have `most` bytes; Redis goes on until it has no memory left. It ends where
+/// all replies are longer than `cut_off`.
 fn repeat(
     reply: &mut Reply<'_>,
     set: &Set,
     count: u64,
     most: u64,
+    cut_off: usize,
     mut random: impl FnMut() -> u64,
 ) -> Result<(), Error> {
     /// Bytes of the shortest member in a reply.
@@ -146,6 +149,9 @@ fn repeat(
         reply.bulk(&member);
         if (reply.len() - start) as u64 > most {
             return Err(too_long());
+        }
+        if reply.len() > cut_off {
+            break;
         }
     }
     Ok(())
@@ -229,6 +235,25 @@ mod tests {
         ]);
         rig.client.set_version(Version::Resp3);
         rig.check(&[("SRANDMEMBER none 1", "*0"), ("SRANDMEMBER none", "_")]);
+    }
+
+    #[test]
+    fn a_reply_ends_where_its_client_is_cut_off() {
+        let mut rig = Rig::new();
+        let set: [&[u8]; 4] = [b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 1000 0 0"];
+        assert_eq!(rig.args(&set), "+OK");
+        rig.worker.refresh();
+        for request in ["SADD s a", "HSET h a b", "ZADD z 1 a"] {
+            rig.run(request);
+        }
+        for request in ["SRANDMEMBER s", "HRANDFIELD h", "ZRANDMEMBER z"] {
+            let whole = rig.run(&format!("{request} -20"));
+            assert_eq!(whole.split('|').count(), 41, "{request}");
+            let cut = rig.run(&format!("{request} -70000000"));
+            assert!((500..1020).contains(&cut.len()), "{request}: {}", cut.len());
+        }
+        // A script gets all of it.
+        assert_eq!(rig.run("EVAL return(#redis.call('SRANDMEMBER','s',-1000)) 0"), ":1000");
     }
 
     #[test]

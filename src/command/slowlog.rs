@@ -1,7 +1,9 @@
 //! `SLOWLOG`: the last commands that took long.
 
+use super::commandlog::{parse_count, write_newest};
 use super::{Command, Context, Error, Flags, Group, help};
-use crate::protocol::{Args, number};
+use crate::protocol::Args;
+use crate::telemetry::commandlog::{CommandLog, Kind};
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
 const CHANGING: &[&str] = &["request_policy:all_nodes", "nondeterministic_output"];
@@ -32,37 +34,29 @@ const fn sub(name: &'static str, arity: i32, run: super::Run) -> Command {
 }
 
 /// How many are returned where nobody says it.
-const COUNT: i64 = 10;
+const COUNT: usize = 10;
+
+/// The log, which COMMANDLOG shares.
+fn log(cx: &Context<'_>) -> &'static CommandLog {
+    cx.node.stats.command_logs.of(Kind::Slow)
+}
 
 fn get(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.len() > 3 {
         return Err(Error::new("unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP."));
     }
-    let count = args.nth(2).map_or(Some(COUNT), number::parse_i64).filter(|&count| count >= -1);
-    let count = count.ok_or(Error::new("count should be greater than or equal to -1"))?;
-    // -1 stands for all.
-    let entries = cx.node.stats.slow_log.newest(usize::try_from(count).unwrap_or(usize::MAX));
-    cx.reply.array(entries.len());
-    for entry in entries {
-        cx.reply.array(6);
-        cx.reply.integer(entry.id as i64);
-        cx.reply.integer(entry.at as i64);
-        cx.reply.integer(entry.micros as i64);
-        cx.reply.array(entry.args.len());
-        entry.args.iter().for_each(|arg| cx.reply.bulk(arg));
-        cx.reply.bulk(entry.address.as_bytes());
-        cx.reply.bulk(&entry.name);
-    }
+    let count = args.nth(2).map_or(Ok(COUNT), parse_count)?;
+    write_newest(cx, log(cx), count);
     Ok(())
 }
 
 fn len(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.reply.count(cx.node.stats.slow_log.len());
+    cx.reply.count(log(cx).len());
     Ok(())
 }
 
 fn reset(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    cx.node.stats.slow_log.reset();
+    log(cx).reset();
     cx.reply.ok();
     Ok(())
 }

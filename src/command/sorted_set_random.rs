@@ -67,7 +67,7 @@ fn draw(cx: &mut Context<'_>, set: &SortedSet, count: u64, scores: bool) -> Resu
     let too_long = || Error::new("the reply would exceed proto-max-bulk-len, ask for fewer members");
     let count = Some(count).filter(|&count| count <= most / LEAST_REPLY).and_then(|count| usize::try_from(count).ok());
     let count = count.ok_or_else(too_long)?;
-    let (start, nested) = (cx.reply.len(), scores && cx.reply.is_resp3());
+    let (start, nested, cut_off) = (cx.reply.len(), scores && cx.reply.is_resp3(), cx.cut_off());
     // In compact form, each look-up goes over the members; once is enough.
     let listed: Vec<(Item<'_>, Score)> =
         if set.encoding() == "listpack" { set.iter(0..set.len()).collect() } else { Vec::new() };
@@ -82,6 +82,9 @@ fn draw(cx: &mut Context<'_>, set: &SortedSet, count: u64, scores: bool) -> Resu
         }
         if (cx.reply.len() - start) as u64 > most {
             return Err(too_long());
+        }
+        if cx.reply.len() > cut_off {
+            break;
         }
     }
     Ok(())

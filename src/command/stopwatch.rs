@@ -13,6 +13,10 @@ pub struct Stopwatch {
     mark: Cell<u64>,
     /// Nanoseconds from which on somebody wants to hear of a command.
     slow: u64,
+    /// Bytes of a request from which on it is logged.
+    large_request: usize,
+    /// Bytes of a reply from which on it is logged.
+    large_reply: usize,
 }
 
 impl Stopwatch {
@@ -20,17 +24,22 @@ impl Stopwatch {
     pub(super) fn new(settings: &Settings) -> Self {
         let clock = quanta::Clock::new();
         let mark = Cell::new(clock.raw());
-        let mut stopwatch = Stopwatch { clock, mark, slow: u64::MAX };
+        let mut stopwatch =
+            Stopwatch { clock, mark, slow: u64::MAX, large_request: usize::MAX, large_reply: usize::MAX };
         stopwatch.adopt(settings);
         stopwatch
     }
 
-    /// Learns from the settings what is slow: the lower of both thresholds.
+    /// Learns from the settings what is slow, the lower of both thresholds, and what is large.
     pub(super) fn adopt(&mut self, settings: &Settings) {
         let log = u64::try_from(settings.slowlog_log_slower_than).ok().map(|micros| micros.saturating_mul(1000));
         let threshold = settings.latency_monitor_threshold;
         let monitor = (threshold > 0).then(|| threshold.saturating_mul(1_000_000));
         self.slow = [log, monitor].into_iter().flatten().min().unwrap_or(u64::MAX);
+        // What is negative does not fit, and stands for no limit.
+        let large = |limit: i64| usize::try_from(limit).unwrap_or(usize::MAX);
+        self.large_request = large(settings.commandlog_request_larger_than);
+        self.large_reply = large(settings.commandlog_reply_larger_than);
     }
 
     /// Starts anew: what passed since the last command belongs to none.
@@ -51,6 +60,12 @@ impl Stopwatch {
         let now = self.clock.raw();
         self.mark.set(now);
         self.clock.delta_as_nanos(mark, now)
+    }
+
+    /// Whether a request of no more than so many bytes, or a reply of so many, may be one to log.
+    #[inline]
+    pub(super) fn is_large(&self, most_request: usize, reply: usize) -> bool {
+        most_request >= self.large_request || reply >= self.large_reply
     }
 
     /// Whether somebody wants to hear of a command that took so long.

@@ -49,6 +49,7 @@ const FAMILIES: &[&[Command]] = &[
     super::script::COMMANDS,
     super::server::COMMANDS,
     super::slowlog::COMMANDS,
+    super::commandlog::COMMANDS,
     super::stream::COMMANDS,
     super::stream_add::COMMANDS,
     super::stream_claim::COMMANDS,

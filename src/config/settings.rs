@@ -18,6 +18,8 @@ const I32_MAX: i64 = i32::MAX as i64;
 /// Bytes of any amount that fits Redis's signed settings.
 const ANY_BYTES: Kind = Kind::Bytes { min: 0, max: i64::MAX as u64 };
 /// A count of any amount that fits Redis's signed settings.
+/// A limit, or -1 for none.
+const LIMIT_OR_NONE: Kind = Kind::Integer { min: -1, max: I64_MAX };
 const ANY_COUNT: Kind = Kind::Integer { min: 0, max: I64_MAX };
 /// An integer of 32 bits that is not negative.
 const COUNT: Kind = Kind::Integer { min: 0, max: I32_MAX };
@@ -236,9 +238,17 @@ settings! {
         /// Where log messages go: `auto` is the journal under systemd, else standard error.
         log_target: LogTarget = "auto", Kind::Choice(LogTarget::WORDS), fixed;
         /// Microseconds above which a command is kept in the slow log; 0 keeps all, -1 none.
-        slowlog_log_slower_than: i64 = "10000", Kind::Integer { min: -1, max: I64_MAX };
+        slowlog_log_slower_than: i64 = "10000", LIMIT_OR_NONE, aliases(&["commandlog-execution-slower-than"]);
         /// Commands that the slow log holds.
-        slowlog_max_len: u64 = "128", ANY_COUNT;
+        slowlog_max_len: u64 = "128", ANY_COUNT, aliases(&["commandlog-slow-execution-max-len"]);
+        /// Bytes of a request from which on its command is kept in the log of large requests; 0 keeps all, -1 none.
+        commandlog_request_larger_than: i64 = "1048576", LIMIT_OR_NONE;
+        /// Commands that the log of large requests holds.
+        commandlog_large_request_max_len: u64 = "128", ANY_COUNT;
+        /// Bytes of a reply from which on its command is kept in the log of large replies; 0 keeps all, -1 none.
+        commandlog_reply_larger_than: i64 = "1048576", LIMIT_OR_NONE;
+        /// Commands that the log of large replies holds.
+        commandlog_large_reply_max_len: u64 = "128", ANY_COUNT;
         /// Milliseconds above which an event is kept for LATENCY; 0 keeps none.
         latency_monitor_threshold: u64 = "0", ANY_COUNT;
         /// Measure the latency of each command.

@@ -17,6 +17,9 @@ use crate::telemetry;
 
 /// Time between rounds while keys wait for their time.
 const ROUND: Duration = Duration::from_millis(10);
+/// Time between rounds while keys are past their time, for each millisecond that a round may take: a worker that is behind spends
+/// a quarter of itself on them, as Redis does.
+const BEHIND: Duration = Duration::from_millis(3);
 /// Time between rounds otherwise.
 const IDLE_ROUND: Duration = Duration::from_millis(100);
 /// Milliseconds between looks at the clients.
@@ -33,16 +36,17 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         hub.node.measure(unix_ms());
     }
     let level = Cell::new(hub.node.config.current().loglevel);
+    let mut is_behind = false;
     loop {
-        let volatile = hub.worker.borrow().local.timers() > 0;
-        monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
+        let rest = rest(&hub.worker.borrow(), is_behind);
+        monoio::time::sleep(rest).await;
         let (settings, now_ms) = {
             let worker = hub.refreshed();
             watchdog::beat(worker.number());
             if worker.node.rests.load(Relaxed) {
                 continue;
             }
-            expire(&worker);
+            is_behind = expire(&worker);
             // What eviction cannot do now, the next rounds do; commands that need memory are told if it cannot be had.
             worker.node.keyspace.tell_bytes(worker.number());
             let _ = crate::command::make_room(&worker);
@@ -66,6 +70,9 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             swept_ms.set(now_ms);
             hub.buffers.tidy(settings.maxmemory);
             sweep(&hub, &settings, now_ms);
+            if settings.http_port > 0 && hub.worker.borrow().number() == 0 {
+                crate::command::keep_ttls(&hub.worker.borrow());
+            }
             if settings.loglevel != level.replace(settings.loglevel) {
                 telemetry::logging::set_level(settings.loglevel);
             }
@@ -98,19 +105,33 @@ impl Drop for Ended<'_> {
     }
 }
 
+/// How long to leave the worker to its clients.
+fn rest(worker: &Worker, is_behind: bool) -> Duration {
+    match is_behind {
+        true => ROUND.min(BEHIND * worker.settings.active_expire_effort),
+        false if worker.local.timers() > 0 => ROUND,
+        false => IDLE_ROUND,
+    }
+}
+
 /// Removes due keys, for at most a millisecond for each step of `active-expire-effort`, so that clients are not kept waiting.
-fn expire(worker: &Worker) {
+/// Returns whether more are due.
+fn expire(worker: &Worker) -> bool {
     let budget = Duration::from_millis(worker.settings.active_expire_effort.into());
     // Paused clients count on data that stays as it is.
     if worker.node.pause.at(worker.now_ms).is_some() {
-        return;
+        return false;
     }
     let start = Instant::now();
-    while worker.node.keyspace.expire_due(&worker.local, worker.now_ms, STEP) && start.elapsed() < budget {}
+    let mut more = true;
+    while more && start.elapsed() < budget {
+        more = worker.node.keyspace.expire_due(&worker.local, worker.now_ms, STEP);
+    }
     let (ms, threshold) = (start.elapsed().as_millis() as u64, worker.settings.latency_monitor_threshold);
     if threshold > 0 && ms >= threshold {
         worker.node.stats.latencies.note("expire-cycle", worker.now_ms / 1000, ms);
     }
+    more
 }
 
 fn sweep(hub: &Hub, settings: &Settings, now_ms: u64) {

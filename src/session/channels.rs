@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::ClientInfo;
+use super::crowd::Crowd;
 use crate::protocol::{Reply, Version, glob};
 
 /// What a client can subscribe to.
@@ -26,7 +27,7 @@ impl Topic {
     pub const ALL: [Topic; 3] = [Topic::Channel, Topic::Pattern, Topic::Shard];
 }
 
-type Subscribers = HashMap<Box<[u8]>, Vec<Arc<ClientInfo>>>;
+type Subscribers = HashMap<Box<[u8]>, Crowd>;
 
 /// All subscriptions of a server.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ impl Channels {
     /// Adds a subscriber. It must not be subscribed to this already.
     pub fn subscribe(&self, topic: Topic, name: &[u8], client: &Arc<ClientInfo>) {
         let mut table = self.tables[topic as usize].write();
-        table.entry(name.into()).or_default().push(client.clone());
+        table.entry(name.into()).or_default().add(client);
         self.counts[topic as usize].store(table.len(), Relaxed);
     }
 
@@ -72,8 +73,8 @@ impl Channels {
     pub fn unsubscribe(&self, topic: Topic, name: &[u8], client: &Arc<ClientInfo>) {
         let mut table = self.tables[topic as usize].write();
         if let Some(subscribers) = table.get_mut(name) {
-            subscribers.retain(|other| other.id != client.id);
-            if subscribers.is_empty() {
+            subscribers.remove(client.id);
+            if subscribers.members().is_empty() {
                 table.remove(name);
             }
         }
@@ -87,7 +88,7 @@ impl Channels {
 
     /// How many subscribed to a name.
     pub fn subscribers(&self, topic: Topic, name: &[u8]) -> usize {
-        self.tables[topic as usize].read().get(name).map_or(0, Vec::len)
+        self.tables[topic as usize].read().get(name).map_or(0, |subscribers| subscribers.members().len())
     }
 
     /// The names that somebody subscribed to and that match a pattern, in their order.
@@ -106,7 +107,8 @@ impl Channels {
         is_lost: impl Fn(&[u8], &ClientInfo) -> bool,
     ) -> Vec<Arc<ClientInfo>> {
         let table = self.tables[topic as usize].read();
-        let all = table.iter().flat_map(|(name, subscribers)| subscribers.iter().map(move |client| (name, client)));
+        let all =
+            table.iter().flat_map(|(name, subscribers)| subscribers.members().iter().map(move |client| (name, client)));
         all.filter(|(name, client)| is_lost(name, client)).map(|(_, client)| client.clone()).collect()
     }
 
@@ -118,12 +120,12 @@ impl Channels {
         if self.count(topic) > 0
             && let Some(subscribers) = self.tables[topic as usize].read().get(channel)
         {
-            reached += send(subscribers, &[word, channel, message], limit);
+            reached += send(subscribers.members(), &[word, channel, message], limit);
         }
         if topic == Topic::Channel && self.count(Topic::Pattern) > 0 {
             for (pattern, subscribers) in &*self.tables[Topic::Pattern as usize].read() {
                 if glob::matches(pattern, channel, false) {
-                    reached += send(subscribers, &[b"pmessage", pattern, channel, message], limit);
+                    reached += send(subscribers.members(), &[b"pmessage", pattern, channel, message], limit);
                 }
             }
         }

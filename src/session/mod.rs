@@ -1,6 +1,7 @@
 //! The state of one client, and the registry of all of them.
 
 mod channels;
+mod crowd;
 mod mailbox;
 mod monitors;
 mod pause;

@@ -1,8 +1,8 @@
 //! Clients that wait: a command that found nothing yet, and what becomes of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -52,6 +52,8 @@ pub struct Wait {
 pub struct Waiter {
     /// What it waits for.
     pub wait: Wait,
+    /// Its number in the order in which all waits began, which is its place in the queues.
+    place: AtomicU64,
     stage: AtomicU8,
     reply: Mutex<Vec<u8>>,
     /// What is replied when the time is up, if that has changed since it began.
@@ -61,7 +63,8 @@ pub struct Waiter {
 impl Waiter {
     /// A wait that begins.
     pub fn new(wait: Wait) -> Waiter {
-        Waiter { wait, stage: AtomicU8::new(Stage::Waiting as u8), reply: Mutex::default(), late: Mutex::default() }
+        let (place, stage) = (AtomicU64::new(0), AtomicU8::new(Stage::Waiting as u8));
+        Waiter { wait, place, stage, reply: Mutex::default(), late: Mutex::default() }
     }
 
     /// How it stands.
@@ -127,7 +130,11 @@ impl Waiter {
     }
 }
 
+/// A database and a key of it.
 type Place = (usize, Box<[u8]>);
+
+/// Those that wait for one key, by their places: so the first is found, and one in the middle leaves, without a look at the others.
+type Queue = BTreeMap<u64, Arc<Waiter>>;
 
 /// Those that wait for keys, in the order in which they came.
 #[derive(Debug, Default)]
@@ -138,7 +145,9 @@ pub struct Waiters {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queues: HashMap<Place, VecDeque<Arc<Waiter>>>,
+    queues: HashMap<Place, Queue>,
+    /// The place of the last one that came.
+    last: u64,
     /// Keys whose queue some worker serves at this moment; true if they changed again meanwhile.
     turns: HashMap<Place, bool>,
     /// All that wait, by client, those that wait for no key included.
@@ -169,7 +178,7 @@ impl Waiters {
     /// Keys for whose removal somebody waits, too.
     pub fn keys_minding_removal(&self) -> usize {
         let inner = self.inner.lock();
-        inner.queues.values().filter(|queue| queue.iter().any(|waiter| waiter.wait.minds_removal)).count()
+        inner.queues.values().filter(|queue| queue.values().any(|waiter| waiter.wait.minds_removal)).count()
     }
 
     /// The keys of a database that somebody waits for.
@@ -188,11 +197,14 @@ impl Waiters {
         self.inner.lock().clients.get(&id).cloned()
     }
 
-    /// Adds a wait at the end of its keys' queues.
+    /// Adds a wait, which is to be added only once, at the end of its keys' queues.
     pub fn add(&self, waiter: &Arc<Waiter>) {
         let mut inner = self.inner.lock();
+        inner.last += 1;
+        let place = inner.last;
+        waiter.place.store(place, Ordering::Relaxed);
         for key in &waiter.wait.keys {
-            inner.queues.entry((waiter.wait.database, key.clone())).or_default().push_back(waiter.clone());
+            inner.queues.entry((waiter.wait.database, key.clone())).or_default().insert(place, waiter.clone());
         }
         inner.clients.insert(waiter.wait.info.id, waiter.clone());
         waiter.wait.info.blocked.store(true, Ordering::Relaxed);
@@ -205,7 +217,7 @@ impl Waiters {
         for key in &waiter.wait.keys {
             let place = (waiter.wait.database, key.clone());
             if let Some(queue) = inner.queues.get_mut(&place) {
-                queue.retain(|other| !Arc::ptr_eq(other, waiter));
+                queue.remove(&waiter.place.load(Ordering::Relaxed));
                 if queue.is_empty() {
                     inner.queues.remove(&place);
                 }
@@ -238,14 +250,14 @@ impl Waiters {
 
     /// The first in a key's queue, from the place `from` on, for whom a value of type `kind` (or none) is worth an attempt; with
     /// its place.
-    pub fn next(&self, database: usize, key: &[u8], kind: Option<Kind>, from: usize) -> Option<(usize, Arc<Waiter>)> {
+    pub fn next(&self, database: usize, key: &[u8], kind: Option<Kind>, from: u64) -> Option<(u64, Arc<Waiter>)> {
         let inner = self.inner.lock();
         let queue = inner.queues.get(&(database, Box::from(key)))?;
         let suits = |waiter: &Waiter| match kind {
             Some(_) => waiter.wait.kind.is_none() || waiter.wait.kind == kind || waiter.wait.minds_removal,
             None => waiter.wait.minds_removal,
         };
-        queue.iter().enumerate().skip(from).find(|(_, waiter)| suits(waiter)).map(|(at, waiter)| (at, waiter.clone()))
+        queue.range(from..).find(|(_, waiter)| suits(waiter)).map(|(at, waiter)| (*at, waiter.clone()))
     }
 
     /// Ends a turn; whether the key changed meanwhile, so that there has to be another.
@@ -293,13 +305,44 @@ mod tests {
         assert!(!waiters.begin_turn(0, b"a"), "another's turn");
         assert!(!waiters.begin_turn(1, b"a"), "another database");
         let next = |kind, from| waiters.next(0, b"a", kind, from).map(|(at, waiter)| (at, waiter.wait.info.id));
-        assert_eq!(next(Some(Kind::List), 0), Some((0, first.wait.info.id)));
-        assert_eq!(next(Some(Kind::List), 1), Some((1, second.wait.info.id)));
-        assert_eq!((next(Some(Kind::Hash), 0), next(None, 0), next(Some(Kind::List), 2)), (None, None, None));
+        assert_eq!(next(Some(Kind::List), 0), Some((1, first.wait.info.id)));
+        assert_eq!(next(Some(Kind::List), 2), Some((2, second.wait.info.id)));
+        assert_eq!((next(Some(Kind::Hash), 0), next(None, 0), next(Some(Kind::List), 3)), (None, None, None));
         waiters.remove(&first);
-        assert_eq!(next(Some(Kind::List), 0), Some((0, second.wait.info.id)));
+        assert_eq!(next(Some(Kind::List), 0), Some((2, second.wait.info.id)));
         assert!(waiters.end_turn(0, b"a"), "it changed meanwhile");
         waiters.remove(&second);
+        assert_eq!((waiters.len(), waiters.keys()), (0, 0));
+    }
+
+    #[test]
+    fn whoever_leaves_a_long_queue_leaves_the_others_in_their_order() {
+        let (registry, waiters) = (Registry::new(1), Waiters::default());
+        let mut queue: Vec<_> = (0..1000).map(|_| waiter(&registry, &["a", "b"])).collect();
+        queue.iter().for_each(|waiter| waiters.add(waiter));
+        // Two of three leave, in no order.
+        for number in 0..1000 {
+            if number * 7 % 1000 % 3 > 0 {
+                waiters.remove(&queue[number * 7 % 1000]);
+            }
+        }
+        // Who leaves once more takes nobody along, and who comes again is the last.
+        waiters.remove(&queue[1]);
+        let mut number = 0;
+        queue.retain(|_| {
+            number += 1;
+            (number - 1) % 3 == 0
+        });
+        queue.push(waiter(&registry, &["a"]));
+        waiters.add(&queue[queue.len() - 1]);
+        let mut place = 0;
+        for waiter in &queue {
+            let (at, next) = waiters.next(0, b"a", Some(Kind::List), place).expect("somebody waits");
+            assert!(Arc::ptr_eq(&next, waiter) && at >= place);
+            place = at + 1;
+        }
+        assert_eq!((waiters.next(0, b"a", Some(Kind::List), place).is_none(), waiters.len()), (true, queue.len()));
+        queue.iter().for_each(|waiter| waiters.remove(waiter));
         assert_eq!((waiters.len(), waiters.keys()), (0, 0));
     }
 

@@ -1,12 +1,12 @@
 //! Numbers about the server: one table of counters that `INFO` and later pages read.
 
 mod calls;
+pub mod commandlog;
 mod errors;
 mod histogram;
 pub mod latency;
 pub mod logging;
 mod rates;
-pub mod slowlog;
 
 pub use calls::{CallTotals, Calls};
 pub use errors::ErrorCounts;
@@ -68,8 +68,8 @@ pub struct Stats {
     workers: Box<[Counters]>,
     error_counts: Box<[ErrorCounts]>,
     calls: Box<[Calls]>,
-    /// Commands that took long.
-    pub slow_log: slowlog::SlowLog,
+    /// Commands that took long, or had large requests or replies.
+    pub command_logs: commandlog::CommandLogs,
     /// Events that took long.
     pub latencies: latency::Latencies,
     /// Rates of the last moments.
@@ -94,7 +94,7 @@ impl Stats {
             workers: (0..workers).map(|_| Counters::default()).collect(),
             error_counts: (0..workers).map(|_| ErrorCounts::default()).collect(),
             calls: (0..workers).map(|_| Calls::new(commands)).collect(),
-            slow_log: slowlog::SlowLog::default(),
+            command_logs: commandlog::CommandLogs::default(),
             latencies: latency::Latencies::default(),
             rates: Rates::default(),
             memory: Marks::default(),

@@ -10,6 +10,7 @@ use super::{Health, Source};
 use crate::command::report;
 use crate::host::tuning;
 use crate::telemetry::Stats;
+use crate::telemetry::commandlog::Kind as Log;
 use rows::ROWS;
 
 /// The whole page.
@@ -30,7 +31,7 @@ pub(super) fn write(source: Source) -> String {
     for (code, value) in fields.family("errorstat_") {
         page.sample(&[("err", code)], part(value, "count").unwrap_or("0"));
     }
-    databases(&mut page, &fields);
+    databases(&mut page, &fields, source.node.keyspace.databases());
     events(&mut page, &source.node.stats);
     workers(&mut page, &fields, &source.node.stats);
     findings(&mut page);
@@ -103,22 +104,36 @@ fn latencies(page: &mut Exposition, fields: &Fields<'_>) {
     }
 }
 
-fn databases(page: &mut Exposition, fields: &Fields<'_>) {
+/// What each database holds; all of them have keys to tell of, so that a sum over them is never missing.
+fn databases(page: &mut Exposition, fields: &Fields<'_>, count: usize) {
     for (name, help, of) in [
         ("redis_db_keys", "Keys by database.", "keys"),
         ("redis_db_keys_expiring", "Keys with a time to live by database.", "expires"),
         ("roster_db_keys_with_expiring_fields", "Hashes with fields that expire by database.", "subexpiry"),
     ] {
         page.family(name, Kind::Gauge, help);
-        for (number, value) in fields.databases() {
-            page.sample(&[("db", &format!("db{number}"))], part(value, of).unwrap_or("0"));
+        for number in 0..count {
+            let value = fields.get(&format!("db{number}")).and_then(|value| part(value, of));
+            page.sample(&[("db", &format!("db{number}"))], value.unwrap_or("0"));
         }
+    }
+    let help = "Mean time to live of the keys that have one, estimated from a few.";
+    page.family("redis_db_avg_ttl_seconds", Kind::Gauge, help);
+    for (number, value) in fields.databases() {
+        let ms = part(value, "avg_ttl").and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+        page.sample(&[("db", &format!("db{number}"))], ms / 1e3);
     }
 }
 
 /// What took long.
 fn events(page: &mut Exposition, stats: &Stats) {
-    page.one("redis_slowlog_length", Kind::Gauge, "Commands that the slow log holds.", stats.slow_log.len());
+    let slow = stats.command_logs.of(Log::Slow);
+    page.one("redis_slowlog_length", Kind::Gauge, "Commands that the slow log holds.", slow.len());
+    let last = slow.newest(1).pop();
+    let (id, seconds) = last.map_or((0, 0.0), |last| (last.id, last.value as f64 / 1e6));
+    page.one("redis_slowlog_last_id", Kind::Gauge, "Number of the last command in the slow log.", id);
+    let help = "Time that the last command in the slow log took.";
+    page.one("redis_last_slow_execution_duration_seconds", Kind::Gauge, help, seconds);
     let spikes = stats.latencies.all();
     page.family("redis_latency_spike_last", Kind::Gauge, "Unix time of the last event that took long, by its kind.");
     let last = || spikes.iter().filter_map(|(kind, spikes)| Some((*kind, *spikes.samples.back()?)));
@@ -197,6 +212,7 @@ mod tests {
         for request in ["SET a 1", "SET b 2 EX 100", "GET a", "GET none", "LPUSH a 1", "LPUSH", "SELECT 3", "SET c 1"] {
             rig.run(request);
         }
+        crate::command::keep_ttls(&rig.worker);
         let page = page(&rig);
         let (mut types, mut helps, mut family, mut samples) = (HashSet::new(), HashSet::new(), "", HashMap::new());
         for line in page.lines() {
@@ -226,6 +242,11 @@ mod tests {
             ("redis_db_keys{db=\"db0\"}", "2"),
             ("redis_db_keys{db=\"db3\"}", "1"),
             ("redis_db_keys_expiring{db=\"db0\"}", "1"),
+            ("redis_db_keys{db=\"db15\"}", "0"),
+            ("redis_db_avg_ttl_seconds{db=\"db3\"}", "0"),
+            ("redis_slowlog_length", "0"),
+            ("redis_slowlog_last_id", "0"),
+            ("redis_config_maxclients", "10000"),
             ("redis_keyspace_hits_total", "1"),
             ("redis_keyspace_misses_total", "1"),
             ("redis_rdb_last_bgsave_status", "1"),
@@ -235,6 +256,8 @@ mod tests {
         ] {
             assert_eq!(samples.get(name), Some(&value), "{name}");
         }
+        let ttl = samples["redis_db_avg_ttl_seconds{db=\"db0\"}"].parse::<f64>().expect("a number");
+        assert!((90.0..=100.0).contains(&ttl), "{ttl}");
         assert!(samples.contains_key("redis_latency_percentiles_usec{cmd=\"set\",quantile=\"0.999\"}"));
         assert!(samples.keys().any(|name| name.starts_with("roster_tuning_passed{profile=\"generic\"}")));
         assert!(samples.keys().any(|name| name.starts_with("redis_instance_info{role=\"master\",redis_version=\"7.")));

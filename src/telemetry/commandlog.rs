@@ -1,4 +1,4 @@
-//! The slow log: the last commands that took long.
+//! The logs of commands that stood out: that took long, had large requests, or large replies.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,15 @@ const ARGUMENTS: usize = 32;
 /// Bytes of an argument that are kept.
 const BYTES: usize = 128;
 
-/// A command that took long.
+/// A command that stood out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slow {
+pub struct Entry {
     /// Ascending since start.
     pub id: u64,
     /// When it ended, in seconds of Unix time.
     pub at: u64,
-    /// Microseconds that it took.
-    pub micros: u64,
+    /// What it stood out by: microseconds that it took, or bytes of its request or reply.
+    pub value: u64,
     /// The command with its arguments, shortened.
     pub args: Vec<Vec<u8>>,
     /// The client's address.
@@ -26,28 +26,60 @@ pub struct Slow {
     pub name: Vec<u8>,
 }
 
-/// The log.
+/// What a log is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Commands that took long.
+    Slow,
+    /// Commands with large requests.
+    LargeRequest,
+    /// Commands with large replies.
+    LargeReply,
+}
+
+impl Kind {
+    /// All kinds with the names that clients know them by.
+    pub const NAMES: [(&'static str, Kind); 3] =
+        [("slow", Kind::Slow), ("large-request", Kind::LargeRequest), ("large-reply", Kind::LargeReply)];
+}
+
+/// The logs of all kinds.
 #[derive(Debug, Default)]
-pub struct SlowLog(Mutex<Inner>);
+pub struct CommandLogs([CommandLog; 3]);
+
+impl CommandLogs {
+    /// The log of a kind.
+    pub fn of(&self, kind: Kind) -> &CommandLog {
+        match kind {
+            Kind::Slow => &self.0[0],
+            Kind::LargeRequest => &self.0[1],
+            Kind::LargeReply => &self.0[2],
+        }
+    }
+}
+
+/// One log.
+#[derive(Debug, Default)]
+pub struct CommandLog(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    entries: VecDeque<Slow>,
+    entries: VecDeque<Entry>,
 }
 
-impl SlowLog {
+impl CommandLog {
     /// Adds a command, whose id is set here, and keeps the newest `most` of all.
-    pub fn push(&self, mut slow: Slow, most: u64) {
+    pub fn push(&self, mut entry: Entry, most: u64) {
         let mut inner = self.0.lock();
-        slow.id = inner.next;
+        entry.id = inner.next;
         inner.next += 1;
-        inner.entries.push_front(slow);
+        inner.entries.push_front(entry);
         inner.entries.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
 
     /// The newest `count`, the newest first.
-    pub fn newest(&self, count: usize) -> Vec<Slow> {
+    pub fn newest(&self, count: usize) -> Vec<Entry> {
         self.0.lock().entries.iter().take(count).cloned().collect()
     }
 
@@ -90,15 +122,15 @@ fn cut(arg: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn slow(micros: u64) -> Slow {
-        Slow { id: 0, at: 1, micros, args: Vec::new(), address: String::new(), name: Vec::new() }
+    fn slow(value: u64) -> Entry {
+        Entry { id: 0, at: 1, value, args: Vec::new(), address: String::new(), name: Vec::new() }
     }
 
     #[test]
     fn the_newest_are_kept() {
-        let log = SlowLog::default();
-        (0..5).for_each(|micros| log.push(slow(micros), 3));
-        let ids: Vec<_> = log.newest(2).iter().map(|slow| (slow.id, slow.micros)).collect();
+        let log = CommandLog::default();
+        (0..5).for_each(|value| log.push(slow(value), 3));
+        let ids: Vec<_> = log.newest(2).iter().map(|slow| (slow.id, slow.value)).collect();
         assert_eq!((ids, log.len()), (vec![(4, 4), (3, 3)], 3));
         log.reset();
         assert!(log.is_empty());
