@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn more_keys_than_there_is_room_for_are_not_known() {
         let ahead = Ahead::new();
-        let buffer = vec![b'k'; AHEAD * 2];
+        let buffer = [b'k'; AHEAD * 2];
         let keys: Vec<&[u8]> = buffer.chunks(1).collect();
         keys.iter().for_each(|key| ahead.push(routed(key, 1)));
         assert!(keys[..AHEAD].iter().all(|key| ahead.find(key).is_some()));

@@ -149,8 +149,8 @@ impl Rounds {
     /// The other rounds of all keys, to so many lines of each record.
     #[inline]
     fn finish(mut self, lines: usize) {
-        // SAFETY: so many were written.
-        let chases = unsafe { self.chases[..self.count].assume_init_mut() };
+        // SAFETY: so many, which lie side by side, were written.
+        let chases = unsafe { std::slice::from_raw_parts_mut(self.chases.as_mut_ptr().cast::<Chase>(), self.count) };
         for chase in &mut *chases {
             chase.find_entry();
             fetch(chase.block.cast());
