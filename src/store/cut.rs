@@ -89,7 +89,7 @@ struct Round {
     pending: AtomicUsize,
     /// Those, and orphans.
     left: AtomicUsize,
-    /// The slice that is looked at next.
+    /// Whose turn it is, see [`Round::in_turn`].
     next: AtomicUsize,
     /// The index at the cut of the database of each identity.
     origins: Box<[u16]>,
@@ -145,14 +145,22 @@ impl Round {
         number << width..(number + 1) << width
     }
 
+    /// The slice whose turn it is at this count: one of each shard, then the next of each, so that workers who choose at the
+    /// same time do not want the same shard, which only one of them can own.
+    fn in_turn(&self, turn: usize) -> usize {
+        let shards = self.slices >> self.bits;
+        (turn % shards) << self.bits | turn / shards
+    }
+
     /// The next slice that was not handed out. From the end it starts anew: somebody may have failed to enter.
     fn choose(&self) -> Option<usize> {
         while self.pending.load(Ordering::Relaxed) > 0 {
-            let slice = self.next.fetch_add(1, Ordering::Relaxed);
-            if slice >= self.slices {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            if turn >= self.slices {
                 self.next.store(0, Ordering::Relaxed);
                 return None;
             }
+            let slice = self.in_turn(turn);
             if self.is_pending(slice) {
                 return Some(slice);
             }

@@ -95,6 +95,11 @@ impl Local {
         Timers(self.wheel.into_inner())
     }
 
+    /// Keeps the timers of another that has ended, too.
+    pub fn take_over(&self, Timers(wheel): Timers) {
+        self.wheel.borrow_mut().absorb(wheel);
+    }
+
     /// One that stands in for this worker, which has entered everything: it is inside as well, has the timers, and never leaves. It ends
     /// with [`Local::relieve`].
     pub fn stand_in(&self, now_ms: u64) -> Local {

@@ -53,6 +53,23 @@ struct Chase {
 impl Store<'_> {
     /// Fetches what look-ups of these keys will read, at most [`AHEAD`] of them.
     pub fn prefetch(&self, keys: &[&[u8]]) {
+        self.fetch_entries(keys, Chase::find_entry, |chase| {
+            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
+            // writer may change the entry; whatever is read is only fetched, never followed.
+            let record = unsafe { chase.block.read_volatile() } as *const u8;
+            fetch(record);
+            fetch(record.wrapping_add(64));
+        });
+    }
+
+    /// Fetches where these keys, which are new, will be added, at most [`AHEAD`] of them.
+    pub fn prefetch_places(&self, keys: &[&[u8]]) {
+        self.fetch_entries(keys, Chase::find_place, |_| ());
+    }
+
+    /// Fetches the buckets of keys and the entries that `find` finds in them, and gives those to `then`.
+    #[inline]
+    fn fetch_entries(&self, keys: &[&[u8]], find: impl Fn(&mut Chase), then: impl Fn(&Chase)) {
         let Some(layout) = *LAYOUT else { return };
         // Inside, no flush takes a map away; under the guard, no growth takes a map's old buckets away.
         let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return };
@@ -70,13 +87,61 @@ impl Store<'_> {
         }
         self.local.rewind();
         for chase in &mut chases[..count] {
-            chase.find_entry();
+            find(chase);
             fetch(chase.block.cast());
         }
-        for chase in &chases[..count] {
-            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
-            // writer may change the entry; whatever is read is only fetched, never followed.
-            let record = unsafe { chase.block.read_volatile() } as *const u8;
+        chases[..count].iter().for_each(then);
+    }
+}
+
+/// Fetches what a walk through a map is about to read: the records of the next bucket, and the entries of the one behind it.
+pub(super) struct Ahead {
+    /// The entries of the map's first bucket; null where nothing is to be fetched.
+    blocks: *const [usize; ENTRIES],
+    /// The bucket whose records are fetched next, and the last one.
+    next: u64,
+    last: u64,
+    /// The table lives as long as the guard.
+    _guard: scc::Guard,
+}
+
+impl Ahead {
+    /// Of a walk over the buckets from `first` to `last` of a map that nobody else changes meanwhile.
+    pub(super) fn of(map: &Map, first: u64, last: u64) -> Ahead {
+        let guard = scc::Guard::new();
+        let blocks = LAYOUT.and_then(|layout| layout.blocks(map)).filter(|(_, len)| last < *len);
+        let blocks = blocks.map_or(std::ptr::null(), |(blocks, _)| blocks);
+        let ahead = Ahead { blocks, next: first, last, _guard: guard };
+        ahead.fetch_entries(first);
+        ahead.fetch_entries(first + 1);
+        ahead
+    }
+
+    /// The walk is at this bucket.
+    #[inline]
+    pub(super) fn reach(&mut self, bucket: u64) {
+        while self.next <= (bucket + 1).min(self.last) {
+            self.fetch_entries(self.next + 1);
+            self.fetch_records(self.next);
+            self.next += 1;
+        }
+    }
+
+    fn fetch_entries(&self, bucket: u64) {
+        if !self.blocks.is_null() && bucket <= self.last {
+            let block = self.blocks.wrapping_add(bucket as usize).cast::<u8>();
+            (0..BLOCK_BYTES).step_by(64).for_each(|line| fetch(block.wrapping_add(line)));
+        }
+    }
+
+    fn fetch_records(&self, bucket: u64) {
+        if self.blocks.is_null() {
+            return;
+        }
+        // SAFETY: `of` saw that the map has the bucket; its table is alive under the guard. An entry that is not in use
+        // holds anything, which is only fetched, never followed.
+        let entries = unsafe { self.blocks.add(bucket as usize).read_volatile() };
+        for record in entries.map(|entry| entry as *const u8) {
             fetch(record);
             fetch(record.wrapping_add(64));
         }
@@ -92,6 +157,13 @@ impl Chase {
         let tags = unsafe { self.tags.read_volatile() };
         let matches = tags.iter().enumerate().fold(0u32, |bits, (at, &tag)| bits | u32::from(tag == self.tag) << at);
         self.block = self.block.wrapping_add(matches.trailing_zeros() as usize % ENTRIES);
+    }
+
+    /// Moves `block` on to the first entry that is free: its tag was never set, unless a key had gone from there.
+    #[inline]
+    fn find_place(&mut self) {
+        self.tag = 0;
+        self.find_entry();
     }
 }
 
@@ -113,6 +185,15 @@ impl Layout {
                 block: (word(array, self.blocks) + index * BLOCK_BYTES) as *const usize,
                 tag: hash as u8,
             })
+        }
+    }
+
+    /// The entries of the first bucket, and how many buckets there are.
+    fn blocks(self, map: &Map) -> Option<(*const [usize; ENTRIES], u64)> {
+        // SAFETY: as in `begin`.
+        unsafe {
+            let array = NonNull::new(word(std::ptr::from_ref(map).cast(), self.array) as *mut u8)?.as_ptr();
+            Some((word(array, self.blocks) as *const [usize; ENTRIES], word(array, self.len) as u64))
         }
     }
 
