@@ -322,3 +322,32 @@ impl Keyspace {
         Progress::Took
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Shape;
+
+    struct Nobody;
+
+    impl Taker for Nobody {
+        fn room(&self, _: bool) -> Room {
+            Room::Free
+        }
+        fn take(&self, _: &mut Each<'_>) {}
+        fn complete(&self) {}
+    }
+
+    #[test]
+    fn every_slice_has_its_turn_and_neighbours_are_of_other_shards() {
+        let keyspace = Keyspace::new(Shape { databases: 1, shards: 16, workers: 1 });
+        for bits in [0, 1, 5] {
+            let round = Round { bits, slices: 16 << bits, ..Round::new(&keyspace, Arc::new(Nobody)) };
+            let turns: Vec<usize> = (0..round.slices).map(|turn| round.in_turn(turn)).collect();
+            assert!(turns.windows(2).all(|two| round.shard(two[0]) != round.shard(two[1])), "{bits}");
+            let mut sorted = turns;
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..round.slices), "{bits}");
+        }
+    }
+}

@@ -324,6 +324,30 @@ mod tests {
     }
 
     #[test]
+    fn new_keys_go_where_it_was_fetched_and_walks_find_the_entries() {
+        let layout = Layout::find().unwrap();
+        let hasher = KeyHasher::seeded(1);
+        let map = Map::with_capacity_and_hasher(4096, hasher);
+        let mut hits = 0;
+        let mut samples = Vec::new();
+        drop(Sample::insert(&map, hasher, 0));
+        for number in 1..2000usize {
+            let mut chase = layout.begin(&map, hasher.hash(&number.to_le_bytes())).unwrap();
+            chase.find_place();
+            let sample = Sample::insert(&map, hasher, number).unwrap();
+            hits += usize::from(chase.block.addr() == sample.address);
+            samples.push(sample);
+        }
+        // A tag of a key may be 0, too.
+        assert!(hits > 1700, "{hits} of 2000");
+        let (blocks, len) = layout.blocks(&map).unwrap();
+        assert_eq!(len as usize * ENTRIES, map.capacity());
+        for sample in &samples {
+            assert!(sample.position(blocks.addr()).is_some(), "an entry that is not in its bucket's block");
+        }
+    }
+
+    #[test]
     fn prefetching_finds_nothing_wrong_with_any_keyspace() {
         let keyspace = Keyspace::new(Shape { databases: 2, shards: 16, workers: 1 });
         let local = Local::new(0, 0);
