@@ -244,8 +244,8 @@ where
                 // Not to be cut short by those who publish.
                 () if fails => std::thread::sleep(RETRY),
                 () if ends => (),
-                () if before != self.log.last() => self.journal.sleep(BUSY_ROUND),
-                () => self.journal.sleep(IDLE_ROUND),
+                () if before != self.log.last() => self.journal.sleep(BUSY_ROUND, &self.carry),
+                () => self.journal.sleep(IDLE_ROUND, &self.carry),
             }
         }
     }
