@@ -149,7 +149,7 @@ impl Round {
     /// same time do not want the same shard, which only one of them can own.
     fn in_turn(&self, turn: usize) -> usize {
         let shards = self.slices >> self.bits;
-        (turn % shards) << self.bits | turn / shards
+        ((turn % shards) << self.bits) | (turn / shards)
     }
 
     /// The next slice that was not handed out. From the end it starts anew: somebody may have failed to enter.

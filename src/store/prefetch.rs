@@ -330,7 +330,7 @@ mod tests {
         let map = Map::with_capacity_and_hasher(4096, hasher);
         let mut hits = 0;
         let mut samples = Vec::new();
-        drop(Sample::insert(&map, hasher, 0));
+        assert!(Sample::insert(&map, hasher, 0).is_some());
         for number in 1..2000usize {
             let mut chase = layout.begin(&map, hasher.hash(&number.to_le_bytes())).unwrap();
             chase.find_place();

@@ -84,7 +84,7 @@ fn string<'a>(rest: &mut &'a [u8]) -> Option<Text<'a>> {
     let (&first, behind) = rest.split_first()?;
     *rest = behind;
     let found = match first {
-        0xc0 | 0xc1 | 0xc2 => return integer(first & 0x3f, rest).map(Text::Integer),
+        0xc0..=0xc2 => return integer(first & 0x3f, rest).map(Text::Integer),
         0xc3 => {
             let (packed, len) = (length(rest)?, length(rest)?);
             // More than it could stand for is refused by the reader.
