@@ -18,6 +18,8 @@ mod manager;
 mod operators;
 #[path = "server/process.rs"]
 mod process;
+#[path = "server/scripts.rs"]
+mod scripts;
 #[path = "server/tls.rs"]
 mod tls;
 #[path = "server/tls_files.rs"]

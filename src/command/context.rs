@@ -13,7 +13,7 @@ use crate::protocol::Reply;
 use crate::script::{Shared, Vm};
 use crate::security::Acl;
 use crate::session::{Channels, Client, Monitors, Pause, Registry, Waiters};
-use crate::store::{AHEAD, Keyspace, Local, Shape, Store, Timers};
+use crate::store::{Keyspace, Local, Shape, Store, Timers};
 use crate::telemetry::{Counters, Stats};
 
 /// The server as a whole: what all workers share.
@@ -88,6 +88,8 @@ pub struct Shutdown {
     state: AtomicU8,
     /// Whether what changes until the end is to be saved.
     saves: AtomicBool,
+    /// Whether clients are not given time to finish.
+    hurries: AtomicBool,
     order: parking_lot::Mutex<Option<Then>>,
     wake: parking_lot::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
@@ -97,6 +99,16 @@ impl Shutdown {
     pub fn request(&self) {
         self.state.store(1, Ordering::SeqCst);
         self.wake.lock().iter().for_each(|wake| wake());
+    }
+
+    /// Has the end not wait for clients.
+    pub fn hurry(&self) {
+        self.hurries.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the end does not wait for clients.
+    pub fn is_hurried(&self) -> bool {
+        self.hurries.load(Ordering::SeqCst)
     }
 
     /// Has what is not saved at the end saved then.
@@ -249,6 +261,18 @@ impl Worker {
         }
     }
 
+    /// One that stands for this worker while a script of its own is left in the middle: it serves what needs no keys, and finds all
+    /// keys in use. It has nothing of this one's state, to which the script will come back.
+    pub fn deputy(&self) -> Worker {
+        Worker { local: Local::barred(self.number(), unix_ms()), ..Worker::new(self.node, self.number()) }
+    }
+
+    /// Whether a script that has run for long keeps it from all keys.
+    #[inline]
+    pub fn is_kept_out(&self) -> bool {
+        self.local.is_barred() || self.node.scripts.watches.holds_everything()
+    }
+
     /// What runs its scripts.
     ///
     /// # Errors
@@ -275,6 +299,13 @@ impl Worker {
     #[inline]
     pub fn counters(&self) -> &'static Counters {
         self.node.stats.worker(self.local.worker)
+    }
+
+    /// Counts a look-up of a reading command.
+    #[inline]
+    pub fn count_lookup(&self, found: bool) {
+        let counters = self.counters();
+        crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
     }
 
     /// Reads the clock and, where they changed, the settings: once a batch.
@@ -335,15 +366,12 @@ impl Context<'_> {
     /// Counts a look-up of a reading command.
     #[inline]
     pub fn count_lookup(&self, found: bool) {
-        let counters = self.worker.counters();
-        crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
+        self.worker.count_lookup(found);
     }
 
     /// Fetches the memory of the first of several keys together, which one after the other would each wait for.
     pub(super) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        let mut ahead = [&[][..]; AHEAD];
-        let count = ahead.iter_mut().zip(keys).map(|(place, key)| *place = key).count();
-        self.store.prefetch(&ahead[..count]);
+        self.store.prefetch(keys);
     }
 
     /// `wrong number of arguments` for this command.

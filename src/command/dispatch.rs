@@ -30,12 +30,50 @@ pub enum Outcome {
     Paused,
     /// It was answered, and the reply is to be held back for the client's `penalty_ms`.
     Late,
+    /// It may take long: nothing happened; run it by [`execute`] where it can be left in the middle ([`crate::script::Apart`]).
+    Long,
 }
 
 /// Runs one request of `client` and appends its reply to `out`. `args` holds at least the command's name.
 #[inline]
 pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
-    let result = find(args).and_then(|handle| admit(worker, client, handle, args));
+    execute_found(worker, client, find(args), args, out)
+}
+
+/// The same, except that what may take long is left to the caller.
+#[inline]
+pub fn execute_unless_long(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut Vec<u8>) -> Outcome {
+    let found = find(args);
+    if let Ok(handle) = &found
+        && handle.command().may_take_long
+        && takes_long(worker, client, *handle)
+    {
+        return Outcome::Long;
+    }
+    execute_found(worker, client, found, args, out)
+}
+
+/// Whether a command that may take long does so now: scripts, and transactions that have any.
+fn takes_long(worker: &Worker, client: &Client, handle: Handle) -> bool {
+    // There is one script at a time, and this one will be refused.
+    if worker.local.is_barred() {
+        return false;
+    }
+    match &client.transaction {
+        Some(transaction) => handle.command().immediate && transaction.has_scripts,
+        None => !handle.command().immediate,
+    }
+}
+
+#[inline]
+fn execute_found(
+    worker: &Worker,
+    client: &mut Client,
+    found: Result<Handle, Error>,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    let result = found.and_then(|handle| admit(worker, client, handle, args));
     if worker.local.has_changes() {
         tell_evicted(worker, client, out);
     }
@@ -74,7 +112,7 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
     if let Err(error) = result {
         out.truncate(start);
         match error {
-            Error::Busy => match super::script::busy_error(worker) {
+            Error::Busy => match super::script::busy_error(worker).filter(|_| !minds_scripts(args)) {
                 Some(error) => report(worker, client.version, &error, out),
                 None => return Outcome::Busy,
             },
@@ -91,6 +129,13 @@ pub fn execute(worker: &Worker, client: &mut Client, args: Args<'_>, out: &mut V
         mute(client, out, if pushed { out.len() } else { start });
     }
     outcome
+}
+
+/// Whether a request is one of `EXEC` and `WATCH`, which know what to do beside a slow script. If they did not, there was none
+/// yet, and they are to run again.
+#[cold]
+fn minds_scripts(args: Args<'_>) -> bool {
+    find(args).is_ok_and(|handle| handle.command().immediate)
 }
 
 /// Whether a request was answered by messages, as subscriptions are. Clients get those also where they want no replies.
@@ -132,6 +177,7 @@ fn enqueue(
     mut reply: Reply<'_>,
 ) -> Result<(), Error> {
     transaction.grows |= effect(worker, handle, args).grows;
+    transaction.has_scripts |= handle.command().may_take_long;
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");
@@ -242,8 +288,8 @@ fn check(worker: &Worker, client: &mut Client, handle: Handle, args: Args<'_>) -
         return Err(Error::arity(handle.full_name()));
     }
     check_user(worker, client, handle, args)?;
-    // As in Redis, nothing but what may end it is done while a slow script has the whole keyspace.
-    if worker.node.scripts.watches.holds_everything() && !command.flags.contains(Flags::ALLOW_BUSY) {
+    // As in Redis, nothing but what may end it is done beside a script that has run for long.
+    if worker.node.scripts.watches.is_slow() && !command.flags.contains(Flags::ALLOW_BUSY) {
         super::script::refuse_busy(worker, client, command)?;
     }
     if let Some(refusal) = record::refusal(worker, command) {

@@ -73,6 +73,7 @@ const fn call(name: &'static str, run: super::Run) -> Command {
         .since("7.0.0")
         .complexity("Depends on the function that is executed.")
         .enters_itself()
+        .may_take_long()
 }
 
 const fn sub(name: &'static str, arity: i32, run: super::Run) -> Command {

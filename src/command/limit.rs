@@ -151,6 +151,9 @@ fn evict(worker: &Worker, limit: u64) -> Result<(), Error> {
     let start = Instant::now();
     let enough = || used(worker) <= limit;
     while !enough() {
+        if worker.is_kept_out() {
+            return Err(Error::OUT_OF_MEMORY);
+        }
         let step = worker.node.keyspace.evict(&worker.local, worker.now_ms, &policy, enough);
         if step == Eviction::Exhausted && !enough() {
             return Err(Error::OUT_OF_MEMORY);

@@ -122,7 +122,7 @@ mod wait;
 
 pub use block::{end_wait, farewell, give_up, is_unserved, serve_later};
 pub use context::{Context, Facts, Node, Shutdown, Worker, random_hex, unix_ms};
-pub use dispatch::{Outcome, each_key, execute, find, goes_everywhere};
+pub use dispatch::{Outcome, each_key, execute, execute_unless_long, find, goes_everywhere};
 pub use error::Error;
 pub use guard::{check_users, load_users};
 pub use keyspec::{Access, Begin, Channels, Find, KeySpec};
@@ -135,3 +135,5 @@ pub use row::{Categories, Command, Flags, Group, Run};
 pub use save::{adopt_loaded, bounds_of_loading, keep_saving};
 pub use survey::report;
 pub use table::{Handle, Row, all, every};
+
+pub use crate::script::{Apart, Home};

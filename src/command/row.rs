@@ -50,6 +50,8 @@ pub struct Command {
     pub exclusive: bool,
     /// Whether it enters by itself what it needs: that shows only once it runs.
     pub enters_itself: bool,
+    /// Whether it may run for so long that others are to be served meanwhile.
+    pub may_take_long: bool,
     /// Whether it runs at once even between `MULTI` and `EXEC`.
     pub immediate: bool,
     /// The function.
@@ -78,6 +80,7 @@ impl Command {
             internal: false,
             exclusive: false,
             enters_itself: false,
+            may_take_long: false,
             immediate: false,
             run,
         }
@@ -110,6 +113,11 @@ impl Command {
     pub const fn enters_itself(mut self) -> Self {
         self.enters_itself = true;
         self.exclusive = true;
+        self
+    }
+    /// Notes that it may run for so long that others are to be served meanwhile.
+    pub const fn may_take_long(mut self) -> Self {
+        self.may_take_long = true;
         self
     }
     /// Has it run at once even between `MULTI` and `EXEC`.

@@ -80,7 +80,7 @@ const SCRIPT: &[Command] = &[
 ];
 
 const fn row(name: &'static str, arity: i32, run: super::Run) -> Command {
-    Command::new(name, arity, run).group(Group::Scripting).complexity(COST).enters_itself()
+    Command::new(name, arity, run).group(Group::Scripting).complexity(COST).enters_itself().may_take_long()
 }
 
 const fn sub(name: &'static str, arity: i32, run: super::Run) -> Command {
@@ -101,6 +101,10 @@ pub(super) fn busy_error(worker: &Worker) -> Option<Error> {
 /// Refuses a command because a slow script has everything; a transaction that was to run is discarded.
 #[cold]
 pub(super) fn refuse_busy(worker: &Worker, client: &mut Client, command: &Command) -> Result<(), Error> {
+    // Of a script that has entered only its keys, those clients hear that its worker serves, and those that want these keys.
+    if !worker.is_kept_out() {
+        return Ok(());
+    }
     let Some(error) = busy_error(worker) else { return Ok(()) };
     if command.name != "exec" || client.transaction.take().is_none() {
         return Err(error);

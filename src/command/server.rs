@@ -148,7 +148,15 @@ fn shutdown(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         // A shutdown waits for clients to receive their replies, no longer for anything that could be given up.
         return Err(Error::new("No shutdown in progress."));
     }
+    let busy = super::script::busy_error(cx.worker);
+    if let Some(error) = busy.as_ref().filter(|_| !wish.nosave) {
+        return Err(error.clone());
+    }
     tracing::warn!(client = cx.client.info.address, "a client asked for the end of the server");
+    // Nobody waits for a script that has run for long and cannot be ended.
+    if busy.is_some() && cx.node.scripts.watches.is_unstoppable() {
+        cx.node.shutdown.hurry();
+    }
     if !wish.nosave && (wish.save || !cx.settings().save.0.is_empty()) {
         // Saved now, while it can still be refused; what other clients change until they are gone is saved then.
         if !save_now(cx.worker) && !wish.force {

@@ -91,10 +91,14 @@ fn set_access(args: Args<'_>) -> Access {
 }
 
 fn get(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
-    let store = cx.store;
+    let (worker, reply, store) = (cx.worker, &mut cx.reply, &cx.store);
     store.read(args.get(1), |record| {
-        cx.count_lookup(record.is_some());
-        reply_string(&mut cx.reply, string_of(record.map(Record::value))?);
+        worker.count_lookup(record.is_some());
+        let string = string_of(record.map(Record::value))?;
+        if let Some(StringValue::Bytes(bytes)) = string {
+            store.note_value(bytes.len());
+        }
+        reply_string(reply, string);
         Ok(())
     })
 }

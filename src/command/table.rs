@@ -75,9 +75,6 @@ const FAMILIES: &[&[Command]] = &[
     super::wait::COMMANDS,
 ];
 
-/// Bytes that hold the longest name of a command and its length, with room to grow.
-const NAME_MAX: usize = 32;
-
 /// A command by its place in the table. Subcommands follow their container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(u16);
@@ -106,9 +103,18 @@ struct Index {
     slots: Box<[Option<(Name, Handle)>]>,
 }
 
-/// A name in lower case, padded with zeroes to its length, so that comparing is a few words.
-/// A name in lower case, padded with zeroes, with its length in the last byte, so that comparing is a few words.
-type Name = [u64; NAME_MAX / 8];
+/// A name in lower case, in registers: both its ends, which together are the whole of one of up to 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    /// The first eight bytes, or all of fewer.
+    head: u64,
+    /// The last eight bytes; zero where there are fewer.
+    tail: u64,
+    len: usize,
+}
+
+/// Bytes of a name that its ends cover.
+const COVERED: usize = 16;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::build(FAMILIES));
 
@@ -154,7 +160,9 @@ impl Handle {
 /// The command of this name, in any case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<Handle> {
-    TABLE.index.find(name)
+    let (_, handle) = TABLE.index.find(name)?;
+    let is_known = name.len() <= COVERED || handle.command().name.as_bytes().eq_ignore_ascii_case(name);
+    is_known.then_some(handle)
 }
 
 /// Commands without their subcommands, in the table's order.
@@ -185,34 +193,66 @@ impl Table {
             }
         }
         let names = rows.iter().enumerate().filter(|(_, row)| row.container.is_none());
-        let names: Vec<_> =
-            names.filter_map(|(at, row)| Some((pack(row.command.name.as_bytes())?, Handle(at as u16)))).collect();
+        let names: Vec<_> = names.map(|(at, row)| (Name::of(row.command.name.as_bytes()), Handle(at as u16))).collect();
         Table { index: Index::build(&names), rows }
     }
 }
 
-/// A name as words in lower case; `None` if it is longer than any command.
-#[inline]
-fn pack(name: &[u8]) -> Option<Name> {
-    if name.len() >= NAME_MAX {
-        return None;
+impl Name {
+    #[inline]
+    fn of(name: &[u8]) -> Name {
+        let word = |bytes: &[u8; 8]| lower(u64::from_le_bytes(*bytes));
+        let (head, tail) = match (name.first_chunk(), name.last_chunk()) {
+            (Some(head), Some(tail)) => (word(head), word(tail)),
+            _ => (lower(short(name)), 0),
+        };
+        Name { head, tail, len: name.len() }
     }
-    let mut bytes = [0; NAME_MAX];
-    // Without its length, a name would equal itself followed by zeroes.
-    bytes[NAME_MAX - 1] = name.len() as u8;
-    bytes[..name.len()].copy_from_slice(name);
-    bytes[..name.len()].make_ascii_lowercase();
-    let mut words = [0; NAME_MAX / 8];
-    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*chunk);
+
+    /// The words are multiplied side by side, because one product after the other would take several times as long.
+    #[inline]
+    fn mix(self) -> u64 {
+        let head = self.head.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let sum = head ^ self.tail.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) ^ self.len as u64;
+        sum ^ (sum >> 32)
     }
-    Some(words)
+
+    /// Its bucket, among a power of two.
+    #[inline]
+    fn bucket(self, buckets: usize) -> usize {
+        self.mix() as usize & (buckets - 1)
+    }
+
+    /// Its slot, among a power of two.
+    #[inline]
+    fn place(self, displacement: u8, size: usize) -> usize {
+        let hash = self.mix().wrapping_add(u64::from(displacement).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+        (hash ^ (hash >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) as usize >> 20 & (size - 1)
+    }
 }
 
+/// Up to seven bytes as one word, without a call to copy them.
 #[inline]
-fn mix(name: &Name) -> u64 {
-    let folded = name.iter().fold(0u64, |hash, word| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
-    folded ^ (folded >> 32)
+fn short(bytes: &[u8]) -> u64 {
+    let half = |at: usize| u64::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    match *bytes {
+        [] => 0,
+        [one] => one.into(),
+        [_, _] => half(0),
+        [_, _, third] => half(0) | u64::from(third) << 16,
+        // From both ends; where they overlap they agree.
+        [first, second, third, fourth, ..] => {
+            let [.., a, b, c, d] = *bytes else { return 0 };
+            let ends = [[first, second, third, fourth], [a, b, c, d]].map(|end| u64::from(u32::from_le_bytes(end)));
+            ends[0] | ends[1] << (8 * (bytes.len() - 4))
+        }
+    }
+}
+
+/// Eight letters in lower case.
+#[inline]
+fn lower(word: u64) -> u64 {
+    u64::from_le_bytes(word.to_le_bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 impl Index {
@@ -233,7 +273,7 @@ impl Index {
     fn try_build(names: &[(Name, Handle)], size: usize) -> Option<Index> {
         let mut buckets = vec![Vec::new(); size / 4];
         for entry in names {
-            buckets[mix(&entry.0) as usize % (size / 4)].push(*entry);
+            buckets[entry.0.bucket(size / 4)].push(*entry);
         }
         let mut order: Vec<usize> = (0..buckets.len()).collect();
         order.sort_by_key(|&bucket| std::cmp::Reverse(buckets[bucket].len()));
@@ -241,7 +281,7 @@ impl Index {
         let mut displacements = vec![0; size / 4].into_boxed_slice();
         for bucket in order {
             let fits = |displacement: u8| {
-                let places: Vec<_> = buckets[bucket].iter().map(|(name, _)| place(name, displacement, size)).collect();
+                let places: Vec<_> = buckets[bucket].iter().map(|(name, _)| name.place(displacement, size)).collect();
                 let mut distinct = places.clone();
                 distinct.sort_unstable();
                 distinct.dedup();
@@ -257,18 +297,11 @@ impl Index {
     }
 
     #[inline]
-    fn find(&self, name: &[u8]) -> Option<Handle> {
-        let name = pack(name)?;
-        let displacement = self.displacements[mix(&name) as usize % self.displacements.len()];
-        let (found, handle) = self.slots[place(&name, displacement, self.slots.len())]?;
-        (found == name).then_some(handle)
+    fn find(&self, name: &[u8]) -> Option<(Name, Handle)> {
+        let name = Name::of(name);
+        let displacement = self.displacements[name.bucket(self.displacements.len())];
+        self.slots[name.place(displacement, self.slots.len())].filter(|(found, _)| *found == name)
     }
-}
-
-#[inline]
-fn place(name: &Name, displacement: u8, size: usize) -> usize {
-    let hash = mix(name).wrapping_add(u64::from(displacement).wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    (hash ^ (hash >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) as usize >> 20 & (size - 1)
 }
 
 #[cfg(test)]
@@ -286,6 +319,8 @@ mod tests {
         assert_eq!(find(b""), None);
         assert_eq!(find(&[b'a'; 100]), None);
         assert_eq!(find(b"get\0"), None);
+        // Both ends are those of a command.
+        assert_eq!(find(b"georadiusbyXXmber_ro"), None);
     }
 
     #[test]

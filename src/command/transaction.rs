@@ -16,6 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
     row("exec", 1, exec)
         .flags(Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG))
         .since("1.2.0")
+        .may_take_long()
         .complexity("Depends on commands in the transaction")
         .doc("Runs the commands of a transaction.", ""),
     row("discard", 1, discard)
@@ -27,7 +28,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .flags(ALWAYS.and(Flags::FAST).and(Flags::ALLOW_BUSY))
         .since("2.2.0")
         .keys(&[KeySpec::range(1, -1, 1, Access::RO)])
-        .exclusive()
+        .enters_itself()
         .complexity("O(1) for every key.")
         .doc("Has the next transaction run only if these keys do not change before.", "key ..."),
     Command::new("unwatch", 1, unwatch)
@@ -78,9 +79,19 @@ fn watch(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     if cx.client.transaction.is_some() {
         return Err(Error::WATCH_IN_MULTI);
     }
-    for key in args.skip(1) {
+    let keys = args.skip(1);
+    let held = match cx.node.keyspace.enter_keys(&cx.worker.local, keys.iter()) {
+        Ok(held) => Some(held),
+        // As in Redis, this is done even while a script that has run for long has the keys.
+        Err(_) if super::script::busy_error(cx.worker).is_some() => None,
+        Err(busy) => return Err(busy.into()),
+    };
+    for key in keys {
         if cx.client.watched.keys.insert((cx.client.database, key.into())) {
-            cx.store.watch(key, &cx.client.watched.watch);
+            match held {
+                Some(_) => cx.store.watch(key, &cx.client.watched.watch),
+                None => cx.store.watch_from_outside(key, &cx.client.watched.watch),
+            }
         }
     }
     cx.client.tell_transaction();

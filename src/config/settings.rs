@@ -126,10 +126,10 @@ settings! {
         maxmemory_clients: Share = "0", Kind::Share;
     }
     Scripts {
-        /// Milliseconds that a script may run before others who wait for its keys are told so and it may be killed; 0 is for ever.
+        /// Milliseconds after which a script is slow: others are told so instead of being kept waiting, and it may be killed; 0 is
+        /// never.
         busy_reply_threshold: u64 = "5000", ANY_COUNT, aliases(&["lua-time-limit"]);
-        /// Milliseconds after which a script that has changed nothing is ended; 0 never ends one. A server with one worker can
-        /// end a script in no other way, because that worker cannot hear SCRIPT KILL meanwhile.
+        /// Milliseconds after which a script that has changed nothing is ended without SCRIPT KILL; 0 never ends one.
         script_time_limit: u64 = "0", ANY_COUNT;
         /// Bytes that the scripts of one worker may take.
         script_memory_limit: u64 = "256mb", Kind::Bytes { min: 4 << 20, max: i64::MAX as u64 };

@@ -2,6 +2,7 @@
 //!
 //! This room knows nothing of commands: a script's calls go to a [`Host`].
 
+mod apart;
 mod api;
 mod bits;
 mod cjson;
@@ -24,6 +25,7 @@ mod source;
 mod vm;
 mod watch;
 
+pub use apart::{Apart, Home};
 pub use failure::Stop;
 pub use library::{FunctionInfo, Libraries, Library, LoadError, RestorePolicy};
 pub use shared::Shared;

@@ -53,7 +53,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use crate::protocol::{Args, Reply, Version};
-    use crate::script::{Ended, Host, Run, Shared, Source, Stop, Vm, sha1_hex};
+    use crate::script::{Apart, Ended, Home, Host, Run, Shared, Source, Stop, Vm, sha1_hex};
 
     /// A host that answers `PING`, fails at others, and breaks at `PANIC`.
     struct Fragile {
@@ -87,6 +87,10 @@ mod tests {
     }
 
     fn run(vm: &Vm, code: &str) -> (Ended, String, usize) {
+        run_watched(vm, code, 0)
+    }
+
+    fn run_watched(vm: &Vm, code: &str, busy_ms: u64) -> (Ended, String, usize) {
         let source = std::sync::Arc::new(Source::new(sha1_hex(code.as_bytes()), code.as_bytes()).unwrap());
         let body = vm.compile(&source).unwrap();
         let mut out = Vec::new();
@@ -97,7 +101,7 @@ mod tests {
             keys: Args::EMPTY,
             argv: Args::EMPTY,
             is_alone: true,
-            busy_ms: 0,
+            busy_ms,
             limit_ms: 0,
         };
         let ended = vm.run(&body, run, &mut host, &mut Reply::new(&mut out, Version::Resp2));
@@ -128,5 +132,33 @@ mod tests {
         assert_eq!(replied("return coroutine.wrap(function() return redis.call('PING').ok end)()"), "$4\r\nPONG\r\n");
         // An argument that Lua would convert in place stays the number that it is.
         assert_eq!(replied("local n = 7.5; redis.call('PING', n); return type(n)"), "$6\r\nnumber\r\n");
+    }
+
+    #[test]
+    fn a_slow_script_is_left_in_the_middle_and_may_break_afterwards() {
+        let (vm, home) = (machine(), Home::default());
+        // Whatever is between the script and the hook: pcall, a coroutine, a function of Lua's library that calls back.
+        for around in
+            ["pcall", "coroutine.wrap(function(body) body() end)", "(function(body) ('x'):gsub('x', body) end)"]
+        {
+            for (last, ended) in [("return redis.call('PING')", Some("+PONG\r\n")), ("redis.call('PANIC')", None)] {
+                let burn = "local start = os.clock() while os.clock() - start < 0.02 do end redis.call('PING')";
+                let code = format!("{around}(function() {burn} end) {last}");
+                let apart = Apart::new(&home, || run_watched(&vm, &code, 1).1);
+                let mut apart = apart.unwrap_or_else(|_| panic!("no stack"));
+                let mut left = 0;
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    loop {
+                        match apart.resume() {
+                            Some(reply) => break reply,
+                            None => left += 1,
+                        }
+                    }
+                }));
+                assert_eq!(result.ok().as_deref(), ended, "{code}");
+                assert!(left > 0, "{code}");
+            }
+        }
+        assert_eq!(run(&vm, "return redis.call('PING')"), (Ended::Replied, "+PONG\r\n".to_owned(), 1));
     }
 }

@@ -17,11 +17,13 @@ use super::shared::Shared;
 use super::slot::Slot;
 use super::source::Source;
 use super::watch::Task;
-use super::{api, reply};
+use super::{apart, api, reply};
 use crate::protocol::{Args, Reply, Version, Words};
 
 /// Instructions between two looks at the clock.
 const STRIDE: u32 = 20_000;
+/// How long a script that is slow runs before others have their turn.
+const TURN: Duration = Duration::from_millis(1);
 /// Memory in use, in percent of what was left by the last collection, at which the next begins. Most of what is there is the
 /// libraries and lives for ever, so the usual 200 would go through them again and again.
 const GC_PAUSE: i32 = 1000;
@@ -95,6 +97,8 @@ struct Timing {
     is_function: bool,
     is_alone: bool,
     started: Instant,
+    /// When others had their last turn.
+    gave_way: Cell<Instant>,
     busy: Duration,
     limit: Option<Duration>,
 }
@@ -243,11 +247,13 @@ impl Vm {
 
     /// Runs the text of a library, which registers its functions.
     pub(super) fn load(&self, body: &Function, limit: Duration) -> mlua::Result<(bool, Value)> {
+        let started = Instant::now();
         *self.state.timing.borrow_mut() = Some(Timing {
             name: String::new(),
             is_function: true,
             is_alone: false,
-            started: Instant::now(),
+            started,
+            gave_way: Cell::new(started),
             busy: Duration::MAX,
             limit: Some(limit),
         });
@@ -265,7 +271,9 @@ impl State {
         let limit = (run.limit_ms > 0).then(|| Duration::from_millis(run.limit_ms));
         let busy = if run.busy_ms > 0 { Duration::from_millis(run.busy_ms) } else { Duration::MAX };
         let (name, is_function, is_alone) = (run.name.to_owned(), run.is_function, run.is_alone);
-        *self.timing.borrow_mut() = Some(Timing { name, is_function, is_alone, started: Instant::now(), busy, limit });
+        let started = Instant::now();
+        let gave_way = Cell::new(started);
+        *self.timing.borrow_mut() = Some(Timing { name, is_function, is_alone, started, gave_way, busy, limit });
         self.shared.watches.of(self.worker).begin();
     }
 
@@ -289,20 +297,25 @@ impl State {
 
     /// Looks at the clock, now and then while a script runs.
     fn tick(&self) -> mlua::Result<VmState> {
+        let (is_slow, is_turn, is_over) = match &*self.timing.borrow() {
+            None => return Ok(VmState::Continue),
+            Some(timing) => {
+                let now = Instant::now();
+                let elapsed = now.duration_since(timing.started);
+                let is_turn = now.duration_since(timing.gave_way.get()) >= TURN;
+                (elapsed > timing.busy, is_turn, timing.limit.is_some_and(|limit| elapsed > limit))
+            }
+        };
+        if is_slow {
+            self.note_slow();
+            if is_turn {
+                self.give_way();
+            }
+        }
         let watch = self.shared.watches.of(self.worker);
         let stop = |stop| Err(Failure::Stop(stop).into());
         if watch.is_killed() {
             return stop(Stop::Killed);
-        }
-        let (is_slow, is_over) = match &*self.timing.borrow() {
-            None => return Ok(VmState::Continue),
-            Some(timing) => {
-                let elapsed = timing.started.elapsed();
-                (elapsed > timing.busy, timing.limit.is_some_and(|limit| elapsed > limit))
-            }
-        };
-        if is_slow {
-            self.note_slow()?;
         }
         if watch.has_written() {
             return Ok(VmState::Continue);
@@ -316,11 +329,20 @@ impl State {
         Ok(VmState::Continue)
     }
 
+    /// Lets the worker serve others. Nothing of the machine is borrowed meanwhile, and nobody else uses it.
     #[cold]
-    fn note_slow(&self) -> mlua::Result<()> {
+    fn give_way(&self) {
+        apart::give_way();
+        if let Some(timing) = &*self.timing.borrow() {
+            timing.gave_way.set(Instant::now());
+        }
+    }
+
+    #[cold]
+    fn note_slow(&self) {
         let watches = &self.shared.watches;
         if watches.is_noted(self.worker) {
-            return Ok(());
+            return;
         }
         self.ask(Ask::Command);
         let command = std::mem::take(&mut self.exchange.borrow_mut().command);
@@ -330,6 +352,5 @@ impl State {
             let task = Task { name, command, is_function: timing.is_function, started, is_alone };
             watches.note_slow(self.worker, task);
         }
-        Ok(())
     }
 }

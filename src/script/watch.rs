@@ -156,6 +156,11 @@ impl Watches {
         result
     }
 
+    /// Whether a script has run for long that can no longer be ended, because it has changed something.
+    pub fn is_unstoppable(&self) -> bool {
+        self.workers.iter().any(|watch| watch.slow.load(Relaxed) && watch.has_written())
+    }
+
     /// The server ends, and with it every script that has changed nothing.
     pub fn end_all(&self) {
         self.ends.store(true, Relaxed);

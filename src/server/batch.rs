@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::hub::Hub;
-use crate::command::{Outcome, Worker, execute};
+use crate::command::{Apart, Outcome, Worker, execute, execute_unless_long, unix_ms};
 use crate::protocol::{Limits, Parser, ProtocolError, Step, lookahead};
-use crate::session::Client;
-use crate::store::{AHEAD, Store};
+use crate::session::{Client, ClientInfo};
+use crate::store::{Store, Target};
 use crate::telemetry;
 
 /// Bytes of the receive buffer of a connection that waits.
@@ -40,6 +40,8 @@ pub(super) enum Next {
     Paused,
     /// Go on when the command that waits was answered.
     Wait,
+    /// Run the request at hand where it can be left in the middle: [`Batch::run_long`].
+    Long,
     /// Send the replies only after so many milliseconds, then go on.
     Late(u32),
     /// Close the connection.
@@ -59,6 +61,8 @@ pub(super) struct Batch {
     outside: usize,
     /// The length of a parsed request that could not be executed yet.
     postponed: Option<usize>,
+    /// Requests that follow and whose keys' memory was asked for already.
+    ahead: usize,
     calm: u8,
 }
 
@@ -66,7 +70,7 @@ impl Batch {
     /// A client that has sent nothing.
     pub(super) fn new(client: Client) -> Self {
         let parser = Parser::new();
-        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, calm: 0 }
+        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, ahead: 0, calm: 0 }
     }
 
     /// Hands out the buffer to append to, with room for what is missing. Give it back with [`Batch::restore`].
@@ -138,20 +142,36 @@ impl Batch {
         }
     }
 
+    /// Where the key of the only request at hand hashes to. Several fetch their keys' memory by themselves.
+    #[inline]
+    pub(super) fn only_target(&self, hub: &Hub) -> Option<Target> {
+        let mut keys = lookahead::SecondArguments::of(&self.buffer[self.start..]);
+        let key = keys.next().filter(|key| !key.is_empty() && keys.is_at_end())?;
+        let worker = hub.worker.borrow();
+        Some(Store::new(&worker.node.keyspace, &worker.local, self.client.database, worker.now_ms).target(key))
+    }
+
     /// Executes requests from the buffer, until it holds no whole one or there is a reason to pause, and appends their
     /// replies to `out`.
     pub(super) fn execute(&mut self, hub: &Hub, out: &mut Vec<u8>) -> Next {
-        let mut worker = hub.worker.borrow_mut();
-        worker.refresh();
-        let worker = &*worker;
+        self.go_on(&hub.refreshed(), out)
+    }
+
+    /// The same as of the worker's last look at the clock.
+    fn go_on(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
         self.client.info.active_ms.store(worker.now_ms, Relaxed);
         // CLIENT LIST shows the request that asks for it too.
         self.client.info.query_bytes.store(self.pending(), Relaxed);
         let before = worker.counters().commands.load(Relaxed);
         let next = self.run(worker, out);
         telemetry::add(&self.client.info.commands, worker.counters().commands.load(Relaxed).wrapping_sub(before));
+        self.end(worker, next, out)
+    }
+
+    /// Leaves everything as it is to be until the next request is run.
+    fn end(&mut self, worker: &Worker, next: Next, out: &mut Vec<u8>) -> Next {
         let next = self.within_limits(worker, out, next);
-        if !matches!(next, Next::Busy | Next::Paused) {
+        if !matches!(next, Next::Busy | Next::Paused | Next::Long) {
             self.compact();
         }
         self.client.info.query_bytes.store(self.pending(), Relaxed);
@@ -159,8 +179,8 @@ impl Batch {
     }
 
     fn run(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
-        // Requests whose keys' memory was asked for already.
-        let mut ahead = 0;
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let _foresight = worker.local.foresee();
         let mut limits = Limits { bulk_len: bulk_len(worker), ..Limits::default() };
         loop {
             let consumed = match self.postponed.take() {
@@ -193,25 +213,70 @@ impl Batch {
                 ahead = look_ahead(worker, &self.client, &self.buffer[self.start..]);
             }
             ahead -= 1;
-            let outcome = attempt(|| execute(worker, &mut self.client, args, out));
-            if matches!(outcome, Outcome::Busy | Outcome::Paused) {
-                self.postponed = Some(consumed);
-                return if outcome == Outcome::Busy { Next::Busy } else { Next::Paused };
+            let outcome = attempt(|| execute_unless_long(worker, &mut self.client, args, out));
+            if let Some(next) = self.pass(outcome, consumed, out.len()) {
+                self.ahead = if next == Next::Long { ahead } else { 0 };
+                return next;
             }
-            self.start += consumed;
-            self.outside = 0;
-            if outcome == Outcome::Waits {
-                return Next::Wait;
+        }
+    }
+
+    /// Passes over a request of so many bytes that came to `outcome`. What to do, unless it is to run the next one.
+    #[inline]
+    fn pass(&mut self, outcome: Outcome, consumed: usize, replies: usize) -> Option<Next> {
+        if matches!(outcome, Outcome::Busy | Outcome::Paused | Outcome::Long) {
+            self.postponed = Some(consumed);
+            return Some(match outcome {
+                Outcome::Busy => Next::Busy,
+                Outcome::Paused => Next::Paused,
+                _ => Next::Long,
+            });
+        }
+        self.start += consumed;
+        self.outside = 0;
+        if outcome == Outcome::Waits {
+            return Some(Next::Wait);
+        }
+        if outcome == Outcome::Late {
+            return Some(Next::Late(std::mem::take(&mut self.client.penalty_ms)));
+        }
+        if self.client.close_after_reply {
+            return Some(Next::Close);
+        }
+        (replies >= FLUSH_AT).then_some(Next::Continue)
+    }
+
+    /// Runs the request at hand, which may take long, and what follows it. While a script is slow, others have their turns.
+    pub(super) async fn run_long(&mut self, hub: &Hub, info: &ClientInfo, out: &mut Vec<u8>) -> Next {
+        let Some(consumed) = self.postponed.take() else { return Next::Continue };
+        let worker = hub.worker.borrow().clone();
+        let args = self.parser.args(&self.buffer[self.start..]);
+        let client = &mut self.client;
+        let before = worker.counters().commands.load(Relaxed);
+        let mut absence = None;
+        let outcome = match Apart::new(&hub.home, || attempt(|| execute(&worker, client, args, out))) {
+            Ok(mut apart) => loop {
+                if let Some(outcome) = apart.resume() {
+                    break outcome;
+                }
+                absence.get_or_insert_with(|| hub.deputise(&worker));
+                // It is not idle.
+                info.active_ms.store(unix_ms(), Relaxed);
+                hub.fair.give_way().await;
+            },
+            Err(run) => run(),
+        };
+        // While the worker was away others' commands were counted too.
+        let ran = if absence.is_some() { 1 } else { worker.counters().commands.load(Relaxed).wrapping_sub(before) };
+        telemetry::add(&info.commands, ran);
+        let was_away = absence.take().is_some();
+        match self.pass(outcome, consumed, out.len()) {
+            Some(next) => self.end(&worker, next, out),
+            None if was_away => {
+                drop(worker);
+                self.execute(hub, out)
             }
-            if outcome == Outcome::Late {
-                return Next::Late(std::mem::take(&mut self.client.penalty_ms));
-            }
-            if self.client.close_after_reply {
-                return Next::Close;
-            }
-            if out.len() >= FLUSH_AT {
-                return Next::Continue;
-            }
+            None => self.go_on(&worker, out),
         }
     }
 
@@ -302,13 +367,14 @@ fn bulk_len(worker: &Worker) -> usize {
 /// Fetches the memory of the keys of the next requests, and returns of how many.
 #[inline]
 fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
-    let mut keys = [&[][..]; AHEAD];
-    let found = lookahead::second_arguments(buffer, &mut keys);
+    let mut keys = lookahead::SecondArguments::of(buffer);
+    let first = keys.next();
     // A single request waits for its memory soon enough.
-    if found > 1 {
-        Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms).prefetch(&keys[..found]);
+    if first.is_none() || keys.is_at_end() {
+        return 1;
     }
-    found.max(1)
+    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
+    store.prefetch(first.into_iter().chain(keys)).max(1)
 }
 
 /// Tries to execute for a few microseconds.

@@ -166,11 +166,19 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
 
     /// Executes what has come, until more has to be received, and sends the replies.
     async fn answer(&mut self) -> Result<(), Ended> {
+        if self.hub.convoy.is_open()
+            && let Some(target) = self.batch.only_target(&self.hub)
+        {
+            self.hub.convoy.join(target).await;
+        }
         let mut busy = 0;
         loop {
             let mut out = self.hub.buffers.take();
             let before = self.recorded();
-            let next = self.batch.execute(&self.hub, &mut out);
+            let mut next = self.batch.execute(&self.hub, &mut out);
+            while next == Next::Long {
+                next = self.batch.run_long(&self.hub, &self.sender.info, &mut out).await;
+            }
             self.acknowledge(before).await;
             if let Next::Late(ms) = next {
                 // Only this connection waits. If it is killed meanwhile, sending fails.
@@ -186,7 +194,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
                 Next::ReceiveBig => self.receive_big().await?,
                 Next::Wait => self.wait().await?,
                 Next::Paused => self.pause().await?,
-                Next::Continue | Next::Late(_) => {
+                Next::Continue | Next::Long | Next::Late(_) => {
                     self.hasty += 1;
                     self.take_turns().await;
                 }

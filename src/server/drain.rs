@@ -15,6 +15,9 @@ use super::hub::Hub;
 use crate::command::Node;
 use crate::host::notify;
 
+/// Time that clients have to finish where one waits for a script that cannot be ended.
+const HURRY: Duration = Duration::from_millis(100);
+
 /// What the main thread waits for.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -61,9 +64,9 @@ pub(super) fn supervise(node: &'static Node, workers: usize, sender: &Sender<Eve
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let Ok(event) = receive(events, left) else {
             let clients = node.registry.connected();
-            tracing::warn!(
-                "shutdown-timeout has passed: {clients} clients are cut off before they have read everything"
-            );
+            let reason =
+                if node.shutdown.is_hurried() { "a script cannot be ended" } else { "shutdown-timeout has passed" };
+            tracing::warn!("{reason}: {clients} clients are cut off before they have read everything");
             break;
         };
         match event {
@@ -95,7 +98,8 @@ pub(super) fn supervise(node: &'static Node, workers: usize, sender: &Sender<Eve
         }
         if deadline.is_none() && node.shutdown.is_requested() {
             notify::send("STOPPING=1");
-            deadline = Some(Instant::now() + Duration::from_secs(node.config.current().shutdown_timeout.into()));
+            let timeout = Duration::from_secs(node.config.current().shutdown_timeout.into());
+            deadline = Some(Instant::now() + if node.shutdown.is_hurried() { timeout.min(HURRY) } else { timeout });
         }
     }
     let status = save_the_end(node, sender, events);

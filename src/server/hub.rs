@@ -1,28 +1,34 @@
 //! What the tasks of one worker share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::buffers::Buffers;
+use super::convoy::Convoy;
 use super::fair::Fair;
 use super::tls::Tls;
-use crate::command::{Node, Worker};
+use crate::command::{Home, Node, Worker, is_unserved};
 use crate::session::ClientInfo;
 use crate::telemetry::Counters;
 
 /// One worker's state.
 pub(super) struct Hub {
-    /// What runs commands. It is borrowed for one batch or one round of housekeeping, never over an await.
-    pub(super) worker: RefCell<Worker>,
+    /// What runs commands. It is borrowed for one batch or one round of housekeeping, never over an await. While a script of its
+    /// own is left in the middle, its deputy is here.
+    pub(super) worker: RefCell<Rc<Worker>>,
+    /// The stack of scripts and transactions with scripts.
+    pub(super) home: Home,
     /// The server.
     pub(super) node: &'static Node,
     /// The worker's counters.
     pub(super) counters: &'static Counters,
     /// Buffers for replies.
     pub(super) buffers: Buffers,
+    /// How single requests wait for memory together.
+    pub(super) convoy: Convoy,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
     /// What clients need that speak TLS, if any may.
@@ -43,6 +49,19 @@ pub(super) struct Guest {
     pub(super) rung_for_ms: Cell<u64>,
 }
 
+/// The time in which a worker is left in the middle of a script, and its deputy serves in its place.
+pub(super) struct Absence<'a> {
+    hub: &'a Hub,
+    worker: Rc<Worker>,
+}
+
+impl Drop for Absence<'_> {
+    fn drop(&mut self) {
+        let deputy = std::mem::replace(&mut *self.hub.worker.borrow_mut(), self.worker.clone());
+        debug_assert!(!is_unserved(&deputy) && !deputy.local.has_changes(), "a deputy changed something");
+    }
+}
+
 /// A guest's stay: dropping it signs the client off, however its task ended.
 pub(super) struct Stay {
     hub: Rc<Hub>,
@@ -55,13 +74,31 @@ impl Hub {
         Ok(Rc::new(Hub {
             node: worker.node,
             counters: worker.counters(),
-            worker: RefCell::new(worker),
+            worker: RefCell::new(Rc::new(worker)),
+            home: Home::default(),
             buffers: Buffers::default(),
+            convoy: Convoy::default(),
             fair: Fair::new(nonblocking)?,
             tls,
             is_saving: Cell::new(false),
             guests: RefCell::default(),
         }))
+    }
+
+    /// The worker, which has looked at the clock.
+    #[inline]
+    pub(super) fn refreshed(&self) -> Ref<'_, Rc<Worker>> {
+        // Nobody else has it: who runs long has left its deputy here.
+        if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut()) {
+            worker.refresh();
+        }
+        self.worker.borrow()
+    }
+
+    /// Puts the worker's deputy in its place, until what is returned is dropped.
+    pub(super) fn deputise(&self, worker: &Rc<Worker>) -> Absence<'_> {
+        *self.worker.borrow_mut() = Rc::new(worker.deputy());
+        Absence { hub: self, worker: worker.clone() }
     }
 
     /// The connections at this moment.

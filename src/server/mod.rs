@@ -8,6 +8,7 @@ mod accept;
 mod batch;
 mod buffers;
 mod connection;
+mod convoy;
 mod drain;
 mod driver;
 mod durable;

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use monoio::net::{TcpListener, UnixListener};
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
+use super::convoy::conduct;
 use super::drain::{self, Event};
 use super::driver::Driver;
 use super::hub::Hub;
@@ -137,6 +138,10 @@ fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), S
         let hub = Hub::new(worker, driver == Driver::Epoll, tls).map_err(|error| error.to_string())?;
         let helper = hub.clone();
         task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
+        let conductor = hub.clone();
+        task::spawn(async move { while task::survive(Box::pin(conduct(conductor.clone()))).await.is_err() {} }, || {
+            "the conductor".to_owned()
+        });
         let house = hub.clone();
         task::spawn(
             async move {

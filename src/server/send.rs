@@ -16,7 +16,7 @@ use crate::telemetry;
 pub(super) struct Sender<O> {
     pub(super) outlet: O,
     hub: Rc<Hub>,
-    info: Arc<ClientInfo>,
+    pub(super) info: Arc<ClientInfo>,
 }
 
 impl<O: Outlet> Sender<O> {

@@ -12,11 +12,13 @@ use monoio::io::Splitable;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use super::connection::Connection;
+use super::convoy::conduct;
 use super::hub::Hub;
 use super::task;
 use crate::command::{Facts, Node, Worker, unix_ms};
 use crate::config::{Handle, Settings};
 use crate::session::{Arrival, Client, Transport};
+use crate::store::Store;
 use crate::telemetry::Counters;
 
 fn node() -> &'static Node {
@@ -68,6 +70,16 @@ fn connect(hub: &Rc<Hub>, first_words: &[u8]) -> UnixStream {
 
 async fn pass(ms: u64) {
     monoio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Lets others run until something is so, for a long time at most.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if condition() {
+            return;
+        }
+        pass(2).await;
+    }
 }
 
 /// What has arrived, waiting for `len` bytes at most for a long time.
@@ -210,8 +222,33 @@ fn tasks_that_give_way_take_turns() {
             };
             task::spawn(turns, || "a test's task".to_owned());
         }
-        pass(20).await;
+        until(|| log.borrow().len() == 12).await;
         assert_eq!(*log.borrow(), "abcabcabcabc");
+    });
+}
+
+#[test]
+fn single_requests_that_come_together_step_aside_for_one_another() {
+    on_each_driver(|hub| async move {
+        task::spawn(conduct(hub.clone()), || "the conductor".to_owned());
+        pass(2).await;
+        let target = || Store::new(&hub.node.keyspace, &hub.worker.borrow().local, 0, 0).target(b"k");
+        let log = Rc::new(RefCell::new(String::new()));
+        for _ in 0..3 {
+            let (hub, log, target) = (hub.clone(), log.clone(), target());
+            let request = async move {
+                log.borrow_mut().push('<');
+                hub.convoy.join(target).await;
+                log.borrow_mut().push('>');
+            };
+            task::spawn(request, || "a test's task".to_owned());
+        }
+        until(|| log.borrow().len() == 6).await;
+        assert_eq!(*log.borrow(), "<<<>>>");
+        // One that is alone is let go as well, and the next ones do not try.
+        assert!(hub.convoy.is_open());
+        hub.convoy.join(target()).await;
+        assert!(!hub.convoy.is_open());
     });
 }
 

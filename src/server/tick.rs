@@ -37,9 +37,8 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         let volatile = hub.worker.borrow().local.timers() > 0;
         monoio::time::sleep(if volatile { ROUND } else { IDLE_ROUND }).await;
         let (settings, now_ms) = {
-            let mut worker = hub.worker.borrow_mut();
+            let worker = hub.refreshed();
             watchdog::beat(worker.number());
-            worker.refresh();
             if worker.node.rests.load(Relaxed) {
                 continue;
             }
@@ -51,8 +50,10 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             crate::command::serve_later(&worker);
             if worker.number() == 0 {
                 worker.node.sample(worker.now_ms);
-                crate::command::keep_saving(&worker);
-                crate::command::keep_log(&worker);
+                if !worker.is_kept_out() {
+                    crate::command::keep_saving(&worker);
+                    crate::command::keep_log(&worker);
+                }
                 crate::command::evict_clients(&worker);
             }
             (worker.settings.clone(), worker.now_ms)

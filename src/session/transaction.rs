@@ -15,6 +15,8 @@ pub struct Transaction {
     pub bytes: usize,
     /// One of them may need more memory.
     pub grows: bool,
+    /// One of them runs a script.
+    pub has_scripts: bool,
     /// One of them was refused, so `EXEC` will be too.
     pub is_aborted: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::ahead::Ahead;
 use super::gate::Busy;
 use super::journal::Notes;
 use super::keyspace::Keyspace;
@@ -33,6 +34,8 @@ pub struct Local {
     /// was accessed last: commands go through their keys in that order.
     routes: RefCell<Vec<Routed>>,
     place: Cell<usize>,
+    /// What was looked ahead for.
+    pub(super) ahead: Ahead,
 }
 
 /// The timers of a worker, on their way to another.
@@ -41,6 +44,8 @@ pub struct Timers(Wheel);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Nothing,
+    /// Kept out: the worker's own script is inside, left in the middle, and this stands for the worker meanwhile.
+    Barred,
     /// Beside others, to read only.
     Reading,
     /// Beside others.
@@ -54,13 +59,17 @@ const FEW: usize = 8;
 
 /// A key by its address, with its hash and shard. The key is borrowed by the entry, so its address names it.
 #[derive(Clone, Copy)]
-struct Routed {
-    key: *const [u8],
-    hash: u64,
-    shard: u32,
+pub(super) struct Routed {
+    pub(super) key: *const [u8],
+    pub(super) hash: u64,
+    pub(super) shard: u32,
 }
 
-const NOWHERE: Routed = Routed { key: std::ptr::slice_from_raw_parts(std::ptr::null(), 0), hash: 0, shard: 0 };
+impl Routed {
+    /// That of no key.
+    pub(super) const NOWHERE: Routed =
+        Routed { key: std::ptr::slice_from_raw_parts(std::ptr::null(), 0), hash: 0, shard: 0 };
+}
 
 impl Local {
     /// The state of `worker`, starting at `now_ms`.
@@ -76,9 +85,10 @@ impl Local {
             evictor: RefCell::default(),
             held: Cell::new(Hold::Nothing),
             owned: RefCell::default(),
-            routed: Cell::new(NOWHERE),
+            routed: Cell::new(Routed::NOWHERE),
             routes: RefCell::default(),
             place: Cell::new(0),
+            ahead: Ahead::new(),
         }
     }
 
@@ -98,6 +108,20 @@ impl Local {
     /// Keeps the timers of another that has ended, too.
     pub fn take_over(&self, Timers(wheel): Timers) {
         self.wheel.borrow_mut().absorb(wheel);
+    }
+
+    /// One for what `worker` does while a command of its own is left in the middle of the keyspace: whatever it wants to enter is
+    /// [`Busy`].
+    pub fn barred(worker: usize, now_ms: u64) -> Self {
+        let local = Local::new(worker, now_ms);
+        local.held.set(Hold::Barred);
+        local
+    }
+
+    /// Whether this is a [`Local::barred`] one.
+    #[inline]
+    pub fn is_barred(&self) -> bool {
+        self.held.get() == Hold::Barred
     }
 
     /// One that stands in for this worker, which has entered everything: it is inside as well, has the timers, and never leaves. It ends
@@ -123,13 +147,19 @@ impl Local {
     /// Whether this worker is inside anything.
     #[inline]
     pub fn is_inside(&self) -> bool {
+        !matches!(self.held.get(), Hold::Nothing | Hold::Barred)
+    }
+
+    /// Whether the next entry is none of its own: an outer one covers it, or it is refused.
+    #[inline]
+    fn is_bound(&self) -> bool {
         self.held.get() != Hold::Nothing
     }
 
     /// Whether the entry in force is one to change keys.
     #[inline]
     pub(super) fn may_change(&self) -> bool {
-        !matches!(self.held.get(), Hold::Nothing | Hold::Reading)
+        !matches!(self.held.get(), Hold::Nothing | Hold::Barred | Hold::Reading)
     }
 
     /// Whether this worker is alone where it is.
@@ -175,40 +205,48 @@ pub struct Held<'a> {
 }
 
 impl Keyspace {
+    /// Where a key hashes to.
+    #[inline]
+    pub(super) fn find_route(&self, local: &Local, key: &[u8]) -> Routed {
+        local.ahead.find(key).unwrap_or_else(|| {
+            let hash = self.hasher.hash(key);
+            Routed { key, hash, shard: self.shard_of(key, hash) }
+        })
+    }
+
     /// Enters the shard of one key, beside other workers.
     #[inline]
     pub fn enter_key<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
-        let hash = self.hasher.hash(key);
-        let shard = self.shard_of(key, hash);
+        let routed = self.find_route(local, key);
+        let Routed { hash, shard, .. } = routed;
         self.gate.enter_shared(local.worker, shard)?;
         if self.cut.is_active() && self.is_uncut(shard, hash) {
             self.gate.leave(local.worker);
             return self.enter_uncut(local, shard, hash);
         }
-        local.routed.set(Routed { key, hash, shard });
+        local.routed.set(routed);
         Ok(self.outermost(local, Hold::Shared))
     }
 
     /// Enters the shard of one key, beside other workers, only to read it.
     #[inline]
     pub fn enter_key_to_read<'a>(&'a self, local: &'a Local, key: &'a [u8]) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
-        let hash = self.hasher.hash(key);
-        let shard = self.shard_of(key, hash);
-        self.gate.enter_shared(local.worker, shard)?;
-        local.routed.set(Routed { key, hash, shard });
+        let routed = self.find_route(local, key);
+        self.gate.enter_shared(local.worker, routed.shard)?;
+        local.routed.set(routed);
         Ok(self.outermost(local, Hold::Reading))
     }
 
     /// Enters the shard of a key by its number and the key's hash, beside other workers.
     pub(super) fn enter_hash<'a>(&'a self, local: &'a Local, shard: u32, hash: u64) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         self.gate.enter_shared(local.worker, shard)?;
         if self.cut.is_active() && self.is_uncut(shard, hash) {
@@ -220,8 +258,8 @@ impl Keyspace {
 
     /// Enters one shard by its number, beside other workers, only to look.
     pub(super) fn enter_shard<'a>(&'a self, local: &'a Local, shard: u32) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         self.gate.enter_shared(local.worker, shard)?;
         Ok(self.outermost(local, Hold::Reading))
@@ -233,8 +271,8 @@ impl Keyspace {
         local: &'a Local,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         keys.for_each(|key| self.name(local, key));
         self.enter_named(local)
@@ -270,8 +308,8 @@ impl Keyspace {
         local: &'a Local,
         shards: impl Iterator<Item = u32>,
     ) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            return self.nested(local);
         }
         let mut owned = local.owned.borrow_mut();
         owned.clear();
@@ -284,9 +322,12 @@ impl Keyspace {
 
     /// Enters everything, alone.
     pub fn enter_all<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
-        if local.is_inside() {
-            debug_assert!(local.held.get() == Hold::Global, "a wider entry inside a narrower one");
-            return Ok(self.nested(local));
+        if local.is_bound() {
+            debug_assert!(
+                matches!(local.held.get(), Hold::Global | Hold::Barred),
+                "a wider entry inside a narrower one"
+            );
+            return self.nested(local);
         }
         if self.cut.is_active() && self.cut_is_full() {
             return Err(Busy);
@@ -311,7 +352,7 @@ impl Keyspace {
         match local.held.get() {
             Hold::Global => true,
             Hold::Exclusive => local.owned.borrow().binary_search(&self.shard_of_key(key)).is_ok(),
-            Hold::Reading | Hold::Shared | Hold::Nothing => false,
+            Hold::Reading | Hold::Shared | Hold::Nothing | Hold::Barred => false,
         }
     }
 
@@ -339,8 +380,8 @@ impl Keyspace {
         Held { keyspace: self, local, outermost: true }
     }
 
-    fn nested<'a>(&'a self, local: &'a Local) -> Held<'a> {
-        Held { keyspace: self, local, outermost: false }
+    fn nested<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
+        if local.is_barred() { Err(Busy) } else { Ok(Held { keyspace: self, local, outermost: false }) }
     }
 }
 
@@ -352,9 +393,9 @@ impl Drop for Held<'_> {
         }
         let (gate, worker) = (&self.keyspace.gate, self.local.worker);
         match self.local.held.replace(Hold::Nothing) {
-            Hold::Nothing => (),
+            Hold::Nothing | Hold::Barred => (),
             Hold::Reading | Hold::Shared => {
-                self.local.routed.set(NOWHERE);
+                self.local.routed.set(Routed::NOWHERE);
                 gate.leave(worker);
             }
             Hold::Exclusive => {

@@ -4,6 +4,7 @@
 //! reads and changes keys through its [`Store`]. A key is one [`Record`], one allocation of the [`heap`]; larger values
 //! hang behind it as an [`Object`].
 
+mod ahead;
 mod clock;
 mod cut;
 mod enter;
@@ -29,6 +30,8 @@ mod watch;
 mod wheel;
 mod whole;
 
+pub use ahead::AHEAD;
+pub use ahead::Foresight;
 pub use clock::Clock;
 pub use cut::{Each, Progress, Room, Taker};
 pub use enter::{Held, Local, Timers};
@@ -39,7 +42,7 @@ pub use journal::{Carry, Journal, Published, Recording};
 pub use keyspace::{DATABASES_MAX, Keyspace, SLOTS, Shape, Totals};
 pub use object::{Collection, Kind, LongString, Object, malloc_size};
 pub use observe::{Change, Class, Event};
-pub use prefetch::AHEAD;
+pub use prefetch::Target;
 pub use record::{EMBEDDED_MAX, Lent, Record, Value};
 pub use scan::Cursor;
 pub use view::Store;

@@ -8,15 +8,15 @@
 //! anybody: [`Layout::find`] works it out at start from a map whose entries' addresses are known, and if anything does not fit,
 //! nothing is ever fetched. What is read decides only which cache lines are fetched, never what a command sees.
 
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
+use super::ahead::AHEAD;
+use super::enter::Routed;
 use super::record::{Payload, Record};
 use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
 use super::view::Store;
-
-/// Keys that are fetched together: enough to keep the memory busy, few enough to stay in the first-level cache.
-pub const AHEAD: usize = 16;
 
 /// Bytes of a bucket's metadata, which is one cache line.
 const BUCKET_BYTES: usize = 64;
@@ -42,60 +42,154 @@ struct Layout {
 
 static LAYOUT: LazyLock<Option<Layout>> = LazyLock::new(Layout::find);
 
+/// The tags of a bucket as words, in which the first of a kind is found by arithmetic.
+type Tags = [u64; ENTRIES / 8];
+
 /// One key between two rounds.
 #[derive(Clone, Copy)]
 struct Chase {
-    tags: *const [u8; ENTRIES],
+    tags: *const Tags,
     block: *const usize,
     tag: u8,
 }
 
+/// Keys between two rounds.
+struct Rounds {
+    layout: Layout,
+    chases: [MaybeUninit<Chase>; AHEAD],
+    count: usize,
+}
+
+/// Where a key hashes to in a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    database: usize,
+    hash: u64,
+    shard: u32,
+}
+
 impl Store<'_> {
-    /// Fetches what look-ups of these keys will read, at most [`AHEAD`] of them.
-    pub fn prefetch(&self, keys: &[&[u8]]) {
-        self.fetch_entries(keys, Chase::find_entry, |chase| {
-            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
-            // writer may change the entry; whatever is read is only fetched, never followed.
-            let record = unsafe { chase.block.read_volatile() } as *const u8;
-            fetch(record);
-            fetch(record.wrapping_add(64));
-        });
+    /// Fetches what look-ups of the first of these keys will read, and returns of how many: at most [`AHEAD`].
+    ///
+    /// Where the keys of the next requests are asked for ([`Local::foresee`]), it also remembers where they hash to.
+    #[inline]
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> usize {
+        let Some(mut rounds) = Rounds::new() else { return 0 };
+        let foresees = self.local.ahead.is_on() && !self.local.is_inside();
+        // Inside, no flush takes a map away; under the guard, no growth takes a map's old buckets away.
+        let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return 0 };
+        let _guard = scc::Guard::new();
+        if foresees {
+            self.local.ahead.forget();
+        }
+        let database = self.keyspace.database(self.database);
+        let mut taken = 0;
+        for key in keys.take(AHEAD) {
+            let (hash, shard) = self.local.route(self.keyspace, key);
+            if foresees {
+                self.local.ahead.push(Routed { key, hash, shard });
+            }
+            taken += 1;
+            rounds.begin(&database.maps[shard as usize], hash);
+        }
+        self.local.rewind();
+        rounds.finish(self.local.ahead.lines());
+        taken
     }
 
     /// Fetches where these keys, which are new, will be added, at most [`AHEAD`] of them.
     pub fn prefetch_places(&self, keys: &[&[u8]]) {
-        self.fetch_entries(keys, Chase::find_place, |_| ());
-    }
-
-    /// Fetches the buckets of keys and the entries that `find` finds in them, and gives those to `then`.
-    #[inline]
-    fn fetch_entries(&self, keys: &[&[u8]], find: impl Fn(&mut Chase), then: impl Fn(&Chase)) {
-        let Some(layout) = *LAYOUT else { return };
-        // Inside, no flush takes a map away; under the guard, no growth takes a map's old buckets away.
+        let Some(mut rounds) = Rounds::new() else { return };
         let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return };
         let _guard = scc::Guard::new();
-        let mut chases = [Chase { tags: std::ptr::null(), block: std::ptr::null(), tag: 0 }; AHEAD];
-        let mut count = 0;
+        let database = self.keyspace.database(self.database);
         for key in keys.iter().take(AHEAD) {
             let (hash, shard) = self.local.route(self.keyspace, key);
-            let map = &self.keyspace.database(self.database).maps[shard as usize];
-            if let Some(chase) = layout.begin(map, hash) {
-                fetch(chase.tags.cast());
-                chases[count] = chase;
-                count += 1;
-            }
+            rounds.begin(&database.maps[shard as usize], hash);
         }
         self.local.rewind();
-        for chase in &mut chases[..count] {
-            find(chase);
+        rounds.finish_places();
+    }
+
+    /// Where a key hashes to, for [`Store::prefetch_targets`].
+    #[inline]
+    pub fn target(&self, key: &[u8]) -> Target {
+        let hash = self.keyspace.hasher.hash(key);
+        Target { database: self.database, hash, shard: self.keyspace.shard_of(key, hash) }
+    }
+
+    /// The same as [`Store::prefetch`] for keys of any databases, as requests of several clients have them; outside of an entry.
+    pub fn prefetch_targets(&self, targets: &[Target]) {
+        if self.local.is_inside() {
+            return;
+        }
+        let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return };
+        let _guard = scc::Guard::new();
+        for targets in targets.chunks(AHEAD) {
+            let Some(mut rounds) = Rounds::new() else { return };
+            for target in targets {
+                let database = self.keyspace.database(target.database);
+                rounds.begin(&database.maps[target.shard as usize], target.hash);
+            }
+            rounds.finish(self.local.ahead.lines());
+        }
+    }
+
+    /// Notes the length of a value that was read, because those that are read next are likely to be like it.
+    #[inline]
+    pub fn note_value(&self, bytes: usize) {
+        self.local.ahead.note_value(bytes);
+    }
+}
+
+impl Rounds {
+    /// No keys; `None` if nothing can be fetched.
+    #[inline]
+    fn new() -> Option<Rounds> {
+        Some(Rounds { layout: (*LAYOUT)?, chases: [const { MaybeUninit::uninit() }; AHEAD], count: 0 })
+    }
+
+    /// The first round of a key. The caller is inside the keyspace and under a guard until [`Rounds::finish`], and there are at
+    /// most [`AHEAD`] keys.
+    #[inline]
+    fn begin(&mut self, map: &Map, hash: u64) {
+        if let Some(chase) = self.layout.begin(map, hash) {
+            fetch(chase.tags.cast());
+            self.chases[self.count].write(chase);
+            self.count += 1;
+        }
+    }
+
+    /// The second round of keys that are new.
+    #[inline]
+    fn finish_places(mut self) {
+        // SAFETY: so many were written.
+        for chase in unsafe { self.chases[..self.count].assume_init_mut() } {
+            chase.find_place();
             fetch(chase.block.cast());
         }
-        chases[..count].iter().for_each(then);
+    }
+
+    /// The other rounds of all keys, to so many lines of each record.
+    #[inline]
+    fn finish(mut self, lines: usize) {
+        // SAFETY: so many were written.
+        let chases = unsafe { self.chases[..self.count].assume_init_mut() };
+        for chase in &mut *chases {
+            chase.find_entry();
+            fetch(chase.block.cast());
+        }
+        for chase in chases {
+            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
+            // writer may change the entry; whatever is read is only fetched, never followed.
+            let record = unsafe { chase.block.read_volatile() } as *const u8;
+            (0..lines).for_each(|line| fetch(record.wrapping_add(line * 64)));
+        }
     }
 }
 
 /// Fetches what a walk through a map is about to read: the records of the next bucket, and the entries of the one behind it.
-pub(super) struct Ahead {
+pub(super) struct Walk {
     /// The entries of the map's first bucket; null where nothing is to be fetched.
     blocks: *const [usize; ENTRIES],
     /// The bucket whose records are fetched next, and the last one.
@@ -105,16 +199,16 @@ pub(super) struct Ahead {
     _guard: scc::Guard,
 }
 
-impl Ahead {
+impl Walk {
     /// Of a walk over the buckets from `first` to `last` of a map that nobody else changes meanwhile.
-    pub(super) fn of(map: &Map, first: u64, last: u64) -> Ahead {
+    pub(super) fn of(map: &Map, first: u64, last: u64) -> Walk {
         let guard = scc::Guard::new();
         let blocks = LAYOUT.and_then(|layout| layout.blocks(map)).filter(|(_, len)| last < *len);
         let blocks = blocks.map_or(std::ptr::null(), |(blocks, _)| blocks);
-        let ahead = Ahead { blocks, next: first, last, _guard: guard };
-        ahead.fetch_entries(first);
-        ahead.fetch_entries(first + 1);
-        ahead
+        let walk = Walk { blocks, next: first, last, _guard: guard };
+        walk.fetch_entries(first);
+        walk.fetch_entries(first + 1);
+        walk
     }
 
     /// The walk is at this bucket.
@@ -155,8 +249,7 @@ impl Chase {
         // SAFETY: the tags lie in a bucket array that is alive under the guard. A concurrent writer may change them, and
         // then the guess is wrong.
         let tags = unsafe { self.tags.read_volatile() };
-        let matches = tags.iter().enumerate().fold(0u32, |bits, (at, &tag)| bits | u32::from(tag == self.tag) << at);
-        self.block = self.block.wrapping_add(matches.trailing_zeros() as usize % ENTRIES);
+        self.block = self.block.wrapping_add(first(&tags, self.tag));
     }
 
     /// Moves `block` on to the first entry that is free: its tag was never set, unless a key had gone from there.
@@ -165,6 +258,22 @@ impl Chase {
         self.tag = 0;
         self.find_entry();
     }
+}
+
+/// The place of the first of these bytes that equals `tag`; some place if none does.
+#[inline]
+fn first(tags: &Tags, tag: u8) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let wanted = ONES * u64::from(tag);
+    let bits = tags.iter().enumerate().fold(0, |bits, (at, word)| {
+        // The lowest of the high bits that are set is that of the lowest byte that is zero.
+        let equal = word ^ wanted;
+        let zeroes = equal.wrapping_sub(ONES) & !equal & (ONES << 7);
+        // One bit of each byte, moved together into the uppermost byte.
+        let together = (zeroes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits | together << (8 * at)
+    });
+    bits.trailing_zeros() as usize % ENTRIES
 }
 
 impl Layout {
@@ -181,7 +290,7 @@ impl Layout {
             }
             let index = (hash >> (u64::BITS - len.trailing_zeros())) as usize;
             Some(Chase {
-                tags: (word(array, self.buckets) + index * BUCKET_BYTES + self.tags) as *const [u8; ENTRIES],
+                tags: (word(array, self.buckets) + index * BUCKET_BYTES + self.tags) as *const Tags,
                 block: (word(array, self.blocks) + index * BLOCK_BYTES) as *const usize,
                 tag: hash as u8,
             })
@@ -231,7 +340,7 @@ impl Layout {
             let word = words[at / 8];
             pointer(word) && word.is_multiple_of(BUCKET_BYTES)
         })?;
-        let tags = (0..=BUCKET_BYTES - ENTRIES).find(|offset| {
+        let tags = (0..=BUCKET_BYTES - ENTRIES).step_by(align_of::<Tags>()).find(|offset| {
             samples.iter().all(|sample| {
                 let position = sample.position(words[blocks / 8]).unwrap_or(0);
                 let at = words[buckets / 8] + sample.bucket * BUCKET_BYTES + offset + position;
@@ -308,6 +417,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_equal_bytes_is_found() {
+        let mut bytes = [0xffu8; ENTRIES];
+        for (at, tag) in (0..ENTRIES).flat_map(|at| [0u8, 1, 0x7f, 0x80, 0xfe].map(|tag| (at, tag))) {
+            bytes[at..].fill(tag);
+            // A byte that differs in one bit from what is sought lies before it.
+            bytes[..at].fill(tag ^ 1);
+            let tags =
+                std::array::from_fn(|word| u64::from_le_bytes(std::array::from_fn(|byte| bytes[word * 8 + byte])));
+            assert_eq!(first(&tags, tag), at);
+        }
+    }
+
+    #[test]
     fn a_chase_ends_at_the_record() {
         let layout = Layout::find().unwrap();
         let hasher = KeyHasher::seeded(1);
@@ -352,14 +474,18 @@ mod tests {
         let keyspace = Keyspace::new(Shape { databases: 2, shards: 16, workers: 1 });
         let local = Local::new(0, 0);
         let store = Store::new(&keyspace, &local, 0, 0);
-        store.prefetch(&[b"nothing", b"is", b"there"]);
+        let prefetch = |store: Store<'_>, keys: &[&[u8]]| store.prefetch(keys.iter().copied());
+        assert_eq!(prefetch(store, &[b"nothing", b"is", b"there"]), 3);
+        assert_eq!(prefetch(store, &[&b"k"[..]; AHEAD + 1]), AHEAD);
         for i in 0..10_000u32 {
             let key = i.to_le_bytes();
             let _held = keyspace.enter_key(&local, &key).unwrap();
             store.update(&key, |entry| entry.set_integer(i64::from(i), Ttl::Clear));
             drop(_held);
-            store.prefetch(&[&key, b"absent", b""]);
+            assert_eq!(prefetch(store, &[&key, b"absent", b""]), 3);
         }
-        store.select(1).prefetch(&[&1u32.to_le_bytes()]);
+        prefetch(store.select(1), &[&1u32.to_le_bytes()]);
+        let targets = (0..100u32).map(|i| store.select(i as usize % 2).target(&i.to_le_bytes()));
+        store.prefetch_targets(&targets.collect::<Vec<_>>());
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::gate::{Busy, Word};
 use super::keyspace::{Database, Keyspace};
-use super::prefetch::Ahead;
+use super::prefetch::Walk;
 use super::record::Record;
 use super::slot::{KeyHasher, Map, Probe, Slot};
 use super::view::Store;
@@ -221,7 +221,7 @@ impl Keyspace {
         let mut turn = 0;
         loop {
             match self.enter_shards(local, std::iter::once(shard)) {
-                Err(Busy) if turn < TURNS => std::sync::atomic::AtomicU32::pause(turn),
+                Err(Busy) if turn < TURNS && !local.is_barred() => std::sync::atomic::AtomicU32::pause(turn),
                 result => return result,
             }
             turn += 1;
@@ -277,7 +277,7 @@ pub(super) fn walk_range(map: &Map, hasher: KeyHasher, positions: Range<u64>, vi
     let mut found = seek(map, positions.start, shift);
     let Some(shift) = bucket_shift(map) else { return };
     let last = (positions.end - 1) >> shift;
-    let mut ahead = Ahead::of(map, positions.start >> shift, last);
+    let mut ahead = Walk::of(map, positions.start >> shift, last);
     while let Some(entry) = found {
         if let Some(record) = entry.key().record() {
             let at = hasher.hash(record.key()) >> SHIFT;

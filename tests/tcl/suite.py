@@ -3,9 +3,6 @@
 The suite runs in external mode, one process and one fresh server per unit, with `--durable`, so that an unexpected error
 ends only its test. A test that hangs is noted as failed, and the unit is run again without it. What is compared are the
 names of the tests that a real server passes: some fail or are left out on any external server.
-
-Roster runs with `--script-time-limit`, because a script that never ends and cannot be killed would take the rest of its unit
-with it; the test that needs the kill fails anyway.
 """
 
 import argparse
@@ -215,10 +212,9 @@ def main() -> None:
     version = re.search(r"v=(\S+)", subprocess.run([real, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout)
     named = f"{options.suite} {version[1] if version else ''}".strip()
     debug = ["--enable-debug-command", "local"]
-    limits = ["--script-time-limit", "4000"]
     rows = []
     for unit in units:
-        here = run(suite, unit, [program, *debug, *limits], options)
+        here = run(suite, unit, [program, *debug], options)
         there = run(suite, unit, [real, "--save", "", "--appendonly", "no", *debug], options)
         rows.append((unit, here, there))
         print(f"{unit}: {sum(here.passed.values())} here, {sum(there.passed.values())} of {named}", flush=True)

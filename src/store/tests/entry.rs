@@ -246,3 +246,25 @@ fn a_panic_leaves_nothing_locked_and_the_counts_exact() {
     assert_eq!(recount(&elsewhere).keys, 1);
     assert_counts(&elsewhere);
 }
+
+#[test]
+fn one_that_is_kept_out_enters_nothing_and_leaves_alone_who_is_inside() {
+    let keyspace = keyspace(8, 1);
+    let (local, barred) = (Local::new(0, NOW), Local::barred(0, NOW));
+    let store = Store::new(&keyspace, &local, 0, NOW);
+    let keys = || [&b"a"[..], b"b"].into_iter();
+    set(&store, &local, b"a");
+    let held = keyspace.enter_keys(&local, keys());
+    assert!(held.is_ok() && local.is_inside() && !barred.is_inside());
+    for _ in 0..2 {
+        assert!(keyspace.enter_key(&barred, b"a").is_err() && keyspace.enter_key_to_read(&barred, b"a").is_err());
+        assert!(keyspace.enter_keys(&barred, keys()).is_err() && keyspace.enter_keys(&barred, [].into_iter()).is_err());
+        assert!(keyspace.enter_all(&barred).is_err() && keyspace.widen(&barred, b"a").is_err());
+        assert!(!keyspace.holds(&barred, b"a") && !keyspace.holds_everything(&barred) && barred.is_barred());
+        assert_eq!(Store::new(&keyspace, &barred, 0, NOW).prefetch(keys()), 0);
+        assert!(!keyspace.expire_due(&barred, NOW + 1, 10) && keyspace.table_bytes(&barred) == 0);
+    }
+    assert!(keyspace.holds(&local, b"a") && store.exists(b"a"));
+    drop(held);
+    assert!(keyspace.enter_all(&local).is_ok());
+}
