@@ -254,7 +254,7 @@ fn an_orderly_end_loses_nothing_and_keys_keep_their_time_to_live() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     let server = start(&dir.0, "no", "2");
-    assert!(server.log().contains("1002 commands in 1002 records"), "{}", server.log());
+    assert!(server.log().contains("1002 commands in "), "{}", server.log());
     let mut client = server.client();
     assert_eq!(client.say("PEXPIRETIME k"), due);
     assert_eq!(client.say("LLEN l"), Reply::Integer(1000));

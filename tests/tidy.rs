@@ -38,6 +38,7 @@ const UNSAFE: &[&str] = &[
     "src/store/keyspace.rs",
     "src/store/prefetch.rs",
     "src/value/buffer.rs",
+    "src/persist/rdb/crc64.rs",
     "src/script/apart.rs",
     "src/script/native.rs",
     "src/script/slot.rs",

@@ -118,7 +118,7 @@ pub(super) fn run_again(worker: &Worker) -> Result<u64, String> {
     let folder = Folder::open(&folder(&worker.settings)).map_err(|error| unusable(&worker.settings, &error))?;
     let mut other = Worker::new(node, worker.number());
     other.local = worker.local.stand_in(worker.now_ms);
-    let mut loader = Loader { replay: Replay::new(other, nobody(node)?), folder: folder.clone() };
+    let mut loader = Loader { replay: Replay::new(other, nobody(node)?), folder: folder.clone(), is_start: false };
     let result = read(&folder, true, &mut loader);
     loader.replay.sign_off();
     let (commands, local) = (loader.replay.commands, loader.replay.into_local());
@@ -132,7 +132,7 @@ pub(super) fn run_again(worker: &Worker) -> Result<u64, String> {
 /// Why it cannot be read.
 pub(super) fn read_apart(replay: Replay, settings: &Settings) -> Result<Replay, String> {
     let folder = Folder::open(&folder(settings)).map_err(|error| unusable(settings, &error))?;
-    let mut loader = Loader { replay, folder: folder.clone() };
+    let mut loader = Loader { replay, folder: folder.clone(), is_start: true };
     read(&folder, true, &mut loader).map_err(|failure| unusable(settings, &failure))?;
     Ok(loader.replay)
 }
@@ -152,7 +152,8 @@ impl Reader for Nothing {
 
 fn load(node: &'static Node, folder: Folder, settings: &Settings) -> Result<Log<Folder>, String> {
     let began = Instant::now();
-    let mut loader = Loader { replay: Replay::new(Worker::new(node, 0), nobody(node)?), folder: folder.clone() };
+    let replay = Replay::new(Worker::new(node, 0), nobody(node)?);
+    let mut loader = Loader { replay, folder: folder.clone(), is_start: true };
     let result = recover(folder, settings.aof_load_truncated, &mut loader);
     loader.replay.sign_off();
     let Recovered { mut log, records, torn } = result.map_err(|failure| failure.to_string())?;
@@ -189,6 +190,8 @@ const FORMER: &str = "appendonly.aof";
 struct Loader {
     replay: Replay,
     folder: Folder,
+    /// Whether no worker is there yet, so that threads in their places may load the base.
+    is_start: bool,
 }
 
 impl Loader {
@@ -216,7 +219,10 @@ impl Reader for Loader {
         // No key is left out because its time is up: the records say when it went.
         let loading = Loading::open(&path, super::save::bounds_of_loading(&worker.settings), 1, 0)?;
         let loading = loading.ok_or_else(|| "it is missing".to_owned())?;
-        let loaded = loading.work(&node.keyspace, &worker.local)?;
+        let loaded = match self.is_start {
+            true => loading.work_widely(&node.keyspace, &worker.local)?,
+            false => loading.work(&node.keyspace, &worker.local)?,
+        };
         super::save::adopt_loaded(worker, &loaded, true)
     }
 

@@ -1,20 +1,24 @@
 //! A snapshot's file back into an empty keyspace: one thread reads the file and cuts it between keys, any number of workers
 //! read the values and insert them.
 
+mod fill;
+mod split;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use parking_lot::Mutex;
 
-use super::rdb::extent::{Extent, extent};
-use super::rdb::file::{Head, Keyed, Part, Reader};
+use super::rdb::file::Head;
 use super::rdb::{Bounds, Damage, crc64};
-use crate::store::{Keyspace, Local, Store};
+use crate::store::{Keyspace, Local};
+use split::Splitter;
 
 /// Bytes that are read at once, and handed to a worker without the part that is cut at their end.
 const PIECE: usize = 1 << 20;
@@ -26,6 +30,10 @@ pub struct Loading {
     bounds: Bounds,
     now_ms: u64,
     pieces: Mutex<Receiver<Piece>>,
+    /// Memory of pieces that are done, for those to come.
+    buffers: Mutex<Vec<Vec<u8>>>,
+    /// Bytes of the file.
+    length: u64,
     /// Passed when all workers are done, so that none serves while another still inserts.
     end: Barrier,
     /// Whether a key that is there already is replaced.
@@ -46,6 +54,8 @@ struct Piece {
     base: u64,
     /// The database of its first keys.
     database: u64,
+    /// How many keys these databases have, if the file says that here.
+    sizes: Vec<(u64, u64)>,
     bytes: Vec<u8>,
 }
 
@@ -81,6 +91,9 @@ impl Loading {
         });
         let read = read.and_then(|()| Head::read(head).map(|found| (found, crc64::update(0, &head))));
         let (head, sum) = read.map_err(|damage| describe(path, 0, &damage))?;
+        // Advice; without it the system reads less ahead.
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+        let length = file.metadata().map_or(0, |facts| facts.len());
         let (sender, receiver) = sync_channel(2 * workers);
         let loading = Arc::new(Loading {
             path: path.to_owned(),
@@ -88,6 +101,8 @@ impl Loading {
             bounds,
             now_ms,
             pieces: Mutex::new(receiver),
+            buffers: Mutex::default(),
+            length,
             end: Barrier::new(workers),
             merges: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -100,7 +115,7 @@ impl Loading {
         });
         let splitter = loading.clone();
         let split = move || {
-            let mut source = Splitter { file, sum, at: Head::LEN as u64, database: 0 };
+            let mut source = Splitter::new(file, sum);
             if let Err(damage) = source.split(&splitter, &sender) {
                 splitter.fail(source.at, &damage);
             }
@@ -125,19 +140,13 @@ impl Loading {
     /// # Errors
     /// Where the file is damaged and how, with the remedy. The keyspace then holds a part of it.
     pub fn work(&self, keyspace: &Keyspace, local: &Local) -> Result<Loaded, String> {
-        loop {
-            // The lock is held while waiting: others would wait, too.
-            let piece = self.pieces.lock().recv();
-            let Ok(piece) = piece else { break };
-            // After a failure the rest is only taken, so that the reader comes to its end.
-            if self.failed.load(Ordering::Relaxed) {
-                continue;
-            }
-            if let Err((position, damage)) = self.insert(keyspace, local, &piece) {
-                self.fail(piece.base + position, &damage);
+        self.drain(keyspace, local);
+        if self.end.wait().is_leader() {
+            // Others begin to serve clients, and may be inside.
+            while keyspace.settle(local).is_err() {
+                std::thread::yield_now();
             }
         }
-        self.end.wait();
         match &*self.failure.lock() {
             Some(failure) => Err(failure.clone()),
             None => Ok(Loaded {
@@ -149,36 +158,74 @@ impl Loading {
         }
     }
 
+    /// As [`Loading::work`] of a file that was opened for one thread, with threads of its own in the places of all other
+    /// workers, which are not there yet. Their timers go to `local`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn work_widely(&self, keyspace: &Keyspace, local: &Local) -> Result<Loaded, String> {
+        let help = |worker| {
+            let other = Local::new(worker, self.now_ms);
+            self.drain(keyspace, &other);
+            other.into_timers()
+        };
+        std::thread::scope(|scope| {
+            let others = (0..keyspace.workers()).filter(|&worker| worker != local.worker);
+            // Where a thread cannot be had, there are fewer.
+            let spawn = |worker| std::thread::Builder::new().spawn_scoped(scope, move || help(worker)).ok();
+            let helpers: Vec<_> = others.filter_map(spawn).collect();
+            self.drain(keyspace, local);
+            for helper in helpers {
+                match helper.join() {
+                    Ok(timers) => local.take_over(timers),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        self.work(keyspace, local)
+    }
+
+    /// Inserts keys until there are no more.
+    fn drain(&self, keyspace: &Keyspace, local: &Local) {
+        while let Some(mut piece) = self.take(keyspace, local) {
+            // After a failure the rest is only taken, so that the reader comes to its end.
+            if self.failed.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Err((position, damage)) = self.insert(keyspace, local, &piece) {
+                self.fail(piece.base + position, &damage);
+            }
+            piece.bytes.clear();
+            self.buffers.lock().push(piece.bytes);
+        }
+    }
+
+    /// The next piece. Room for what it announces is made before anybody has a later one.
+    fn take(&self, keyspace: &Keyspace, local: &Local) -> Option<Piece> {
+        // The lock is held while waiting: others would wait, too.
+        let pieces = self.pieces.lock();
+        let piece = pieces.recv().ok()?;
+        for &(database, keys) in &piece.sizes {
+            // A key takes three bytes at least, so what a file says wrongly takes no more memory than its length warrants.
+            let keys = keys.min(self.length.saturating_sub(piece.base) / 3);
+            if let Ok(database) = check_database(keyspace, database) {
+                // It is only faster with it.
+                let _ = keyspace.reserve(local, database, keys);
+            }
+        }
+        Some(piece)
+    }
+
+    /// Memory for a piece.
+    fn buffer(&self) -> Vec<u8> {
+        let spare = self.buffers.lock().pop();
+        // That of a piece with a very long part is let go.
+        spare.filter(|spare| spare.capacity() <= 2 * PIECE).unwrap_or_else(|| Vec::with_capacity(PIECE))
+    }
+
     fn fail(&self, position: u64, damage: &Damage) {
         self.failure.lock().get_or_insert_with(|| describe(&self.path, position, damage));
         self.failed.store(true, Ordering::Relaxed);
-    }
-
-    fn insert(&self, keyspace: &Keyspace, local: &Local, piece: &Piece) -> Result<(), (u64, Damage)> {
-        let mut reader = Reader::of_parts(&piece.bytes[..], self.head, self.bounds);
-        let mut database = check_database(keyspace, piece.database).map_err(|damage| (0, damage))?;
-        let (mut keys, mut expired) = (0, 0);
-        loop {
-            let before = reader.position();
-            match reader.part().map_err(|error| (error.position, error.damage))? {
-                None => break,
-                Some(Part::Key(keyed)) if keyed.parcel.expiry.is_some_and(|due| due < self.now_ms) => expired += 1,
-                Some(Part::Key(keyed)) => {
-                    let store = Store::new(keyspace, local, database, self.now_ms);
-                    insert(&store, local, *keyed, self.merges.load(Ordering::Relaxed))
-                        .map_err(|damage| (before, damage))?;
-                    keys += 1;
-                }
-                Some(Part::Database(index)) => {
-                    database = check_database(keyspace, index).map_err(|damage| (before, damage))?;
-                }
-                Some(Part::Function(source)) => self.functions.lock().push(source),
-                Some(Part::Aux { .. } | Part::Sizes { .. }) => (),
-            }
-        }
-        self.keys.fetch_add(keys, Ordering::Relaxed);
-        self.expired.fetch_add(expired, Ordering::Relaxed);
-        Ok(())
     }
 }
 
@@ -187,117 +234,10 @@ fn check_database(keyspace: &Keyspace, index: u64) -> Result<usize, Damage> {
     found.ok_or(Damage::Corrupt("keys of a database beyond the setting databases, which is to be raised"))
 }
 
-fn insert(store: &Store<'_>, local: &Local, keyed: Keyed, merges: bool) -> Result<(), Damage> {
-    let Keyed { key, parcel, idle, .. } = keyed;
-    let _held = loop {
-        // Others insert, too, and leave at once.
-        match store.keyspace().enter_key(local, &key) {
-            Ok(held) => break held,
-            Err(_) => std::thread::yield_now(),
-        }
-    };
-    let is_new = store.update(&key, |entry| {
-        if entry.record().is_some() && !merges {
-            return false;
-        }
-        entry.set_parcel(parcel);
-        if let (Some(idle), Some(record)) = (idle, entry.record()) {
-            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-            record.set_access(((store.now_ms / 1000) as u32).saturating_sub(idle));
-        }
-        true
-    });
-    if is_new { Ok(()) } else { Err(Damage::Corrupt("a key that is there twice")) }
-}
-
 fn describe(path: &Path, position: u64, damage: &Damage) -> String {
     format!(
         "{} cannot be loaded, at byte {position}: {damage}; put a sound copy in its place, or move it away to start without \
          its keys",
         path.display()
     )
-}
-
-/// Cuts a file into pieces.
-struct Splitter<R> {
-    file: R,
-    sum: u64,
-    /// Bytes of the file before what is at hand.
-    at: u64,
-    database: u64,
-}
-
-impl<R: Read> Splitter<R> {
-    fn split(&mut self, loading: &Loading, sender: &SyncSender<Piece>) -> Result<(), Damage> {
-        let mut bytes = Vec::with_capacity(PIECE);
-        // A part that is longer than a piece doubles what is read, so that looking for its end anew costs no more than it.
-        let mut wanted = PIECE;
-        loop {
-            let is_last = self.fill(&mut bytes, wanted)?;
-            let first = self.database;
-            let (len, is_end) = self.whole_parts(&bytes, loading)?;
-            if len == 0 && !is_end {
-                if is_last {
-                    self.at += bytes.len() as u64;
-                    return Err(Damage::Truncated);
-                }
-                wanted = bytes.len() * 2;
-                continue;
-            }
-            let mut rest = Vec::with_capacity(PIECE);
-            rest.extend_from_slice(&bytes[len..]);
-            bytes.truncate(len);
-            self.sum = crc64::update(self.sum, &bytes);
-            let base = self.at;
-            self.at += len as u64;
-            loading.position.store(self.at, Ordering::Relaxed);
-            // Nobody takes it any more if all workers have ended, and then they tell why.
-            let _ = sender.send(Piece { base, database: first, bytes });
-            if is_end {
-                let sum = if loading.head.is_summed() { 8 } else { 0 };
-                loading.position.store(self.at + 1 + sum, Ordering::Relaxed);
-                return self.end(rest, loading.head);
-            }
-            if loading.failed.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            bytes = rest;
-            wanted = PIECE;
-        }
-    }
-
-    /// Reads until there are so many bytes, or the file ends: whether it does.
-    fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> Result<bool, Damage> {
-        let missing = wanted.saturating_sub(bytes.len()) as u64;
-        let read = self.file.by_ref().take(missing).read_to_end(bytes).map_err(Damage::Source)?;
-        Ok((read as u64) < missing)
-    }
-
-    /// The bytes of the whole parts at hand, and whether the file's end follows.
-    fn whole_parts(&mut self, bytes: &[u8], loading: &Loading) -> Result<(usize, bool), Damage> {
-        let mut len = 0;
-        loop {
-            let found = extent(&bytes[len..], loading.head, loading.bounds.string);
-            match found.inspect_err(|_| self.at += len as u64)? {
-                Extent::Part { len: more, database } => {
-                    len += more;
-                    self.database = database.unwrap_or(self.database);
-                }
-                Extent::End => return Ok((len, true)),
-                Extent::More => return Ok((len, false)),
-            }
-        }
-    }
-
-    /// Compares the checksum behind the mark of the end.
-    fn end(&mut self, mut rest: Vec<u8>, head: Head) -> Result<(), Damage> {
-        if !head.is_summed() {
-            return Ok(());
-        }
-        self.fill(&mut rest, 9)?;
-        let Some((mark, sum)) = rest.split_first_chunk::<1>() else { return Err(Damage::Truncated) };
-        let sum = u64::from_le_bytes(*sum.first_chunk().ok_or(Damage::Truncated)?);
-        // 0 is that the writer had none.
-        if sum == 0 || sum == crc64::update(self.sum, mark) { Ok(()) } else { Err(Damage::Checksum) }
-    }
 }

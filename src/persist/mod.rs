@@ -15,5 +15,6 @@ pub mod rdb;
 pub mod save;
 pub mod saves;
 pub mod snapshot;
+mod sync;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use super::rdb::snapshot::Writer;
 use super::rdb::{Sink, Version};
 use super::saves::Place;
 use super::snapshot::Snapshot;
-use crate::store::Progress;
+use super::sync::EarlySync;
+use crate::store::{Local, Progress};
 
 /// What a file is to be and to say.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ pub fn save(plan: &Plan, snapshot: &Snapshot) -> io::Result<u64> {
     result
 }
 
-/// Writes the file of a keyspace that nobody else enters, and returns its length in bytes. `progress` is told the keys that were
+/// Writes the file of a keyspace whose other workers are not there, with threads in their places, and returns its length in bytes. `progress` is told the keys that were
 /// encoded.
 ///
 /// # Errors
@@ -82,22 +83,28 @@ pub fn save_alone(plan: &Plan, place: Place<'_>, progress: &AtomicU64) -> io::Re
     if begun != Ok(true) {
         return Err(io::Error::other("the keyspace is in use"));
     }
+    let encode = |local: &Local| loop {
+        match keyspace.continue_cut(local) {
+            Progress::Took => progress.store(snapshot.keys(), Ordering::Relaxed),
+            Progress::Wait => std::thread::sleep(Duration::from_millis(1)),
+            Progress::None => break,
+        }
+    };
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| save(&plan, &snapshot));
-        loop {
-            match keyspace.continue_cut(local) {
-                Progress::Took => progress.store(snapshot.keys(), Ordering::Relaxed),
-                Progress::Wait => std::thread::sleep(Duration::from_millis(1)),
-                Progress::None => break,
-            }
+        for worker in (0..keyspace.workers()).filter(|&worker| worker != local.worker) {
+            // Where a thread cannot be had, there are fewer.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || encode(&Local::new(worker, 0)));
         }
+        encode(local);
         writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes has failed")))
     })
 }
 
 fn write_durably(plan: &Plan, snapshot: &Snapshot, temporary: &Path) -> io::Result<u64> {
-    let (file, len) = write(plan, snapshot, File::create(temporary)?)?;
-    file.sync_all()?;
+    let file = File::create(temporary)?;
+    let (early, len) = write(plan, snapshot, EarlySync::of(file)?)?;
+    early.end()?.sync_all()?;
     fs::rename(temporary, plan.path())?;
     // The new name is durable with its folder.
     File::open(&plan.folder)?.sync_all()?;
@@ -125,6 +132,7 @@ pub fn write<W: Write>(plan: &Plan, snapshot: &Snapshot, medium: W) -> io::Resul
     }
     while let Some(chunk) = snapshot.next() {
         writer.parts(&chunk);
+        snapshot.give_back(chunk);
         if let Some(error) = writer.sink().error.take() {
             return Err(error);
         }

@@ -14,6 +14,10 @@ pub const BACKGROUND_MAX: usize = 16 << 20;
 /// Bytes that may wait before commands that would change what was not encoded yet have to wait, too.
 pub const URGENT_MAX: usize = 128 << 20;
 
+/// Chunks whose memory is kept to be used again, and the bytes of the largest of them.
+const SPARES: usize = 64;
+const SPARE_BYTES: usize = 256 << 10;
+
 /// Bytes on their way from the workers to the writer.
 ///
 /// Encoders never wait. While [`BACKGROUND_MAX`] is exceeded only what commands need is encoded, while [`URGENT_MAX`] is,
@@ -23,7 +27,8 @@ pub struct Snapshot {
     filled: Condvar,
     /// The queue's bytes, to be looked at without its lock.
     waiting: AtomicUsize,
-    encoders: Mutex<Vec<Encoder>>,
+    /// Encoders, and the memory of chunks that were written, to be used again.
+    encoders: Mutex<(Vec<Encoder>, Vec<Vec<u8>>)>,
     compresses: bool,
     keys: AtomicU64,
 }
@@ -92,6 +97,17 @@ impl Snapshot {
         self.queue.lock().state == State::Lost
     }
 
+    /// Takes back the memory of a chunk that was written.
+    pub fn give_back(&self, mut chunk: Vec<u8>) {
+        if chunk.capacity() <= SPARE_BYTES {
+            chunk.clear();
+            let (_, spares) = &mut *self.encoders.lock();
+            if spares.len() < SPARES {
+                spares.push(chunk);
+            }
+        }
+    }
+
     fn push(&self, chunk: Vec<u8>) {
         let mut queue = self.queue.lock();
         if queue.state == State::Open {
@@ -113,8 +129,13 @@ impl Taker for Snapshot {
     }
 
     fn take(&self, each: &mut Each<'_>) {
-        let mut encoder = self.encoders.lock().pop().unwrap_or_else(|| Encoder::new(self.compresses));
-        let (mut chunk, mut selected, mut keys) = (Vec::new(), None, 0);
+        let (encoder, chunk) = {
+            let (encoders, spares) = &mut *self.encoders.lock();
+            (encoders.pop(), spares.pop())
+        };
+        let (mut encoder, mut chunk) =
+            (encoder.unwrap_or_else(|| Encoder::new(self.compresses)), chunk.unwrap_or_default());
+        let (mut selected, mut keys) = (None, 0);
         each(&mut |index, entry| {
             if selected.replace(index) != Some(index) {
                 database(&mut chunk, index as u64);
@@ -123,7 +144,7 @@ impl Taker for Snapshot {
             record(&mut chunk, &mut encoder, entry.key(), entry.value(), traits);
             keys += 1;
         });
-        self.encoders.lock().push(encoder);
+        self.encoders.lock().0.push(encoder);
         self.keys.fetch_add(keys, Ordering::Relaxed);
         if !chunk.is_empty() {
             self.push(chunk);

@@ -301,6 +301,41 @@ fn a_snapshot_that_fails_leaves_the_old_file_and_the_keyspace_as_they_were() {
     assert!(!saves.save_now(place, &missing));
 }
 
+#[test]
+fn threads_in_the_places_of_workers_save_and_load_as_workers_do() {
+    let folder = Folder::new("widely");
+    let (before, local) = (keyspace(16, 3), Local::new(0, NOW));
+    fill(&before, &local, 20_000);
+    for number in 0..1000u64 {
+        let key = format!("volatile:{number}").into_bytes();
+        let _held = patiently(|| before.enter_key(&local, &key));
+        let store = Store::new(&before, &local, 1, NOW);
+        store.update(&key, |entry| entry.set_integer(number as i64, Ttl::At(NOW + number * 1000)));
+    }
+    let progress = AtomicU64::new(0);
+    let place = Place { keyspace: &before, local: &local, functions: &Vec::new };
+    save::save_alone(&folder.plan(), place, &progress).expect("there is room");
+    let wanted = contents(&before, &local);
+    for workers in [1, 2, 5] {
+        let (after, local) = (keyspace(64, workers), Local::new(0, NOW));
+        let loading = Loading::open(&folder.plan().path(), Bounds::default(), 1, NOW + 100_001).expect("it is sound");
+        let loaded = loading.expect("it is there").work_widely(&after, &local).expect("it is sound");
+        assert_eq!((loaded.keys, loaded.expired), (20_899, 101));
+        assert_eq!(local.timers(), 899, "every timer is kept");
+        let found = contents(&after, &local);
+        assert!(found.iter().all(|(key, value)| wanted.get(key) == Some(value)) && found.len() == 20_899);
+    }
+    // One that fails in the midst.
+    let path = folder.plan().path();
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    std::fs::write(&path, bytes).expect("there is room");
+    let (after, local) = (keyspace(64, 3), Local::new(0, NOW));
+    let loading = Loading::open(&path, Bounds::default(), 1, 0).expect("it can be opened").expect("it is there");
+    assert!(loading.work_widely(&after, &local).is_err());
+}
+
 /// A disk with room for so many bytes.
 struct Disk(usize);
 

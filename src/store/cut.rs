@@ -89,7 +89,7 @@ struct Round {
     pending: AtomicUsize,
     /// Those, and orphans.
     left: AtomicUsize,
-    /// The slice that is looked at next.
+    /// Whose turn it is, see [`Round::in_turn`].
     next: AtomicUsize,
     /// The index at the cut of the database of each identity.
     origins: Box<[u16]>,
@@ -145,14 +145,22 @@ impl Round {
         number << width..(number + 1) << width
     }
 
+    /// The slice whose turn it is at this count: one of each shard, then the next of each, so that workers who choose at the
+    /// same time do not want the same shard, which only one of them can own.
+    fn in_turn(&self, turn: usize) -> usize {
+        let shards = self.slices >> self.bits;
+        ((turn % shards) << self.bits) | (turn / shards)
+    }
+
     /// The next slice that was not handed out. From the end it starts anew: somebody may have failed to enter.
     fn choose(&self) -> Option<usize> {
         while self.pending.load(Ordering::Relaxed) > 0 {
-            let slice = self.next.fetch_add(1, Ordering::Relaxed);
-            if slice >= self.slices {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            if turn >= self.slices {
                 self.next.store(0, Ordering::Relaxed);
                 return None;
             }
+            let slice = self.in_turn(turn);
             if self.is_pending(slice) {
                 return Some(slice);
             }
@@ -312,5 +320,34 @@ impl Keyspace {
         });
         round.orphans.lock().push(orphan);
         Progress::Took
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Shape;
+
+    struct Nobody;
+
+    impl Taker for Nobody {
+        fn room(&self, _: bool) -> Room {
+            Room::Free
+        }
+        fn take(&self, _: &mut Each<'_>) {}
+        fn complete(&self) {}
+    }
+
+    #[test]
+    fn every_slice_has_its_turn_and_neighbours_are_of_other_shards() {
+        let keyspace = Keyspace::new(Shape { databases: 1, shards: 16, workers: 1 });
+        for bits in [0, 1, 5] {
+            let round = Round { bits, slices: 16 << bits, ..Round::new(&keyspace, Arc::new(Nobody)) };
+            let turns: Vec<usize> = (0..round.slices).map(|turn| round.in_turn(turn)).collect();
+            assert!(turns.windows(2).all(|two| round.shard(two[0]) != round.shard(two[1])), "{bits}");
+            let mut sorted = turns;
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..round.slices), "{bits}");
+        }
     }
 }

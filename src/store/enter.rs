@@ -105,6 +105,11 @@ impl Local {
         Timers(self.wheel.into_inner())
     }
 
+    /// Keeps the timers of another that has ended, too.
+    pub fn take_over(&self, Timers(wheel): Timers) {
+        self.wheel.borrow_mut().absorb(wheel);
+    }
+
     /// One for what `worker` does while a command of its own is left in the middle of the keyspace: whatever it wants to enter is
     /// [`Busy`].
     pub fn barred(worker: usize, now_ms: u64) -> Self {

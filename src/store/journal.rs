@@ -5,10 +5,12 @@
 //! record; what happened inside one entry (a transaction, a script) is one record. A single reader merges the lanes by stamp.
 //!
 //! A stamp that was drawn may be published late or never. So a worker announces a *floor* before it draws: no stamp that it has yet to publish
-//! is below it. The reader first looks at the next stamp, then at all floors; everything below the least of these is published. Both
-//! sides are sequentially consistent: where the reader misses a floor, the stamp is drawn after the reader looked.
+//! is below it. The reader first looks at the next stamp, then at all floors; everything below the least of these is published
+//! ([`floor`]).
 //!
 //! While nobody listens, all of this costs one relaxed load for a change.
+
+mod floor;
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -18,9 +20,8 @@ use parking_lot::Mutex;
 
 use super::enter::Local;
 use super::view::Store;
+use floor::NO_FLOOR;
 
-/// No stamp is under way.
-const NO_FLOOR: u64 = u64::MAX;
 /// Bytes in a lane at which the reader is woken though nobody waits for it.
 const WAKE_AT: usize = 256 << 10;
 /// Bytes before a record's payload in a lane: its length, stamp and time.
@@ -205,12 +206,10 @@ impl Journal {
     }
 
     /// Draws a stamp. The caller holds the lock of what it changes.
+    #[inline]
     fn draw(&self, local: &Local) {
-        let floor = &self.lanes[local.worker].floor;
-        if local.notes.stamp.get() == 0 {
-            floor.store(self.next.0.load(Ordering::SeqCst), Ordering::SeqCst);
-        }
-        local.notes.stamp.set(self.next.0.fetch_add(1, Ordering::SeqCst));
+        let is_first = local.notes.stamp.get() == 0;
+        local.notes.stamp.set(floor::draw(&self.next.0, &self.lanes[local.worker].floor, is_first));
     }
 
     /// Publishes what was noted, after the keyspace was left.
@@ -237,7 +236,7 @@ impl Journal {
             }
             notes.published.set(stamp + 1);
         }
-        lane.floor.store(NO_FLOOR, Ordering::SeqCst);
+        floor::clear(&lane.floor);
         if waiting > 0 && (waiting >= WAKE_AT || self.quiet.strict.load(Ordering::Relaxed)) {
             self.wake();
         }
@@ -260,13 +259,16 @@ impl Journal {
         *self.reader.lock() = Some(std::thread::current());
     }
 
-    /// Sleeps until a worker wakes it or the time is up.
-    pub fn sleep(&self, most: std::time::Duration) {
-        self.sleeps.store(true, Ordering::SeqCst);
-        // Whoever published before the word was set did not wake us.
-        let urgent =
-            self.quiet.strict.load(Ordering::Relaxed) && self.lanes.iter().any(|lane| !lane.records.lock().is_empty());
-        if !urgent {
+    /// Sleeps until a worker wakes it or the time is up. `carry` is what [`Journal::collect`] left.
+    pub fn sleep(&self, most: std::time::Duration, carry: &Carry) {
+        // Whoever published before this did not wake us, and hands on to it what was done by then.
+        self.sleeps.swap(true, Ordering::SeqCst);
+        let is_published = || {
+            let limit = floor::limit(&self.next.0, self.lanes.iter().map(|lane| &lane.floor));
+            self.lanes.iter().any(|lane| !lane.records.lock().is_empty())
+                || carry.lanes.iter().any(|queue| queue.head().is_some_and(|record| record.stamp < limit))
+        };
+        if !(self.quiet.strict.load(Ordering::Relaxed) && is_published()) {
             std::thread::park_timeout(most);
         }
         self.sleeps.store(false, Ordering::SeqCst);
@@ -275,10 +277,7 @@ impl Journal {
     /// Takes what was published, in the order of stamps, and gives each record to `visit`. Returns the stamp below which
     /// everything has been given.
     pub fn collect(&self, carry: &mut Carry, mut visit: impl FnMut(Published<'_>)) -> u64 {
-        let mut limit = self.latest();
-        for lane in &self.lanes {
-            limit = limit.min(lane.floor.load(Ordering::SeqCst));
-        }
+        let limit = floor::limit(&self.next.0, self.lanes.iter().map(|lane| &lane.floor));
         carry.lanes.resize_with(self.lanes.len(), Queue::default);
         for (queue, lane) in carry.lanes.iter_mut().zip(&self.lanes) {
             queue.refill(&mut lane.records.lock());

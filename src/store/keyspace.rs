@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+use scc::hash_map::Reserve;
+
 use super::cut::Cut;
 use super::gate::Gate;
 use super::journal::Journal;
 use super::memory::Running;
 use super::observe::Interest;
-use super::slot::{KeyHasher, Map};
+use super::slot::{KeyHasher, Map, Slot};
 use super::wheel::Timer;
 
 /// Slots of the key space, as in Redis Cluster.
@@ -60,7 +63,25 @@ pub struct Keyspace {
 
 /// The maps of one database, one a shard.
 pub(super) struct Database {
+    /// Room that some maps have for keys to come. It goes before the maps, which is the order of the fields.
+    reserved: Mutex<Vec<Reserve<'static, Slot, (), KeyHasher>>>,
     pub maps: Box<[Map]>,
+}
+
+impl Database {
+    /// Has the table of a shard, when it is made, be large enough for so many keys, and not shrink before
+    /// [`Database::settle`].
+    pub(super) fn reserve(&self, shard: usize, keys: usize) {
+        // SAFETY: the maps stay where they are until they are dropped, and by then the reservation has been.
+        let map: &'static Map = unsafe { &*std::ptr::from_ref(&self.maps[shard]) };
+        // None is to be had beyond any size that a table may have: then it grows as it must.
+        self.reserved.lock().extend(map.reserve(keys));
+    }
+
+    /// Lets the tables be as the keys want them.
+    pub(super) fn settle(&self) {
+        self.reserved.lock().clear();
+    }
 }
 
 /// What one worker added to and took from one database. Only that worker writes; the sum over workers is the count.
@@ -173,7 +194,7 @@ impl Keyspace {
     #[cold]
     fn create_database(&self, database: usize) -> *mut Database {
         let maps = (0..self.shards).map(|_| Map::with_hasher(self.hasher)).collect();
-        let fresh = Box::into_raw(Box::new(Database { maps }));
+        let fresh = Box::into_raw(Box::new(Database { reserved: Mutex::default(), maps }));
         let none = std::ptr::null_mut();
         match self.databases[database].compare_exchange(none, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
@@ -310,6 +331,13 @@ impl Keyspace {
                 bytes: sum.bytes + one.bytes,
             }
         })
+    }
+
+    /// The part of all slots that each shard has.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.shards];
+        self.route.iter().for_each(|&shard| shares[usize::from(shard)] += 1.0 / self.route.len() as f64);
+        shares
     }
 
     /// A timer for a key that expires at `due_ms`.

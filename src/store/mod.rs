@@ -30,6 +30,7 @@ mod watch;
 mod wheel;
 mod whole;
 
+pub use ahead::AHEAD;
 pub use ahead::Foresight;
 pub use clock::Clock;
 pub use cut::{Each, Progress, Room, Taker};

@@ -97,6 +97,20 @@ impl Store<'_> {
         taken
     }
 
+    /// Fetches where these keys, which are new, will be added, at most [`AHEAD`] of them.
+    pub fn prefetch_places(&self, keys: &[&[u8]]) {
+        let Some(mut rounds) = Rounds::new() else { return };
+        let Ok(_held) = self.keyspace.enter_shard(self.local, 0) else { return };
+        let _guard = scc::Guard::new();
+        let database = self.keyspace.database(self.database);
+        for key in keys.iter().take(AHEAD) {
+            let (hash, shard) = self.local.route(self.keyspace, key);
+            rounds.begin(&database.maps[shard as usize], hash);
+        }
+        self.local.rewind();
+        rounds.finish_places();
+    }
+
     /// Where a key hashes to, for [`Store::prefetch_targets`].
     #[inline]
     pub fn target(&self, key: &[u8]) -> Target {
@@ -146,6 +160,16 @@ impl Rounds {
         }
     }
 
+    /// The second round of keys that are new.
+    #[inline]
+    fn finish_places(mut self) {
+        // SAFETY: so many were written.
+        for chase in unsafe { self.chases[..self.count].assume_init_mut() } {
+            chase.find_place();
+            fetch(chase.block.cast());
+        }
+    }
+
     /// The other rounds of all keys, to so many lines of each record.
     #[inline]
     fn finish(mut self, lines: usize) {
@@ -164,6 +188,60 @@ impl Rounds {
     }
 }
 
+/// Fetches what a walk through a map is about to read: the records of the next bucket, and the entries of the one behind it.
+pub(super) struct Walk {
+    /// The entries of the map's first bucket; null where nothing is to be fetched.
+    blocks: *const [usize; ENTRIES],
+    /// The bucket whose records are fetched next, and the last one.
+    next: u64,
+    last: u64,
+    /// The table lives as long as the guard.
+    _guard: scc::Guard,
+}
+
+impl Walk {
+    /// Of a walk over the buckets from `first` to `last` of a map that nobody else changes meanwhile.
+    pub(super) fn of(map: &Map, first: u64, last: u64) -> Walk {
+        let guard = scc::Guard::new();
+        let blocks = LAYOUT.and_then(|layout| layout.blocks(map)).filter(|(_, len)| last < *len);
+        let blocks = blocks.map_or(std::ptr::null(), |(blocks, _)| blocks);
+        let walk = Walk { blocks, next: first, last, _guard: guard };
+        walk.fetch_entries(first);
+        walk.fetch_entries(first + 1);
+        walk
+    }
+
+    /// The walk is at this bucket.
+    #[inline]
+    pub(super) fn reach(&mut self, bucket: u64) {
+        while self.next <= (bucket + 1).min(self.last) {
+            self.fetch_entries(self.next + 1);
+            self.fetch_records(self.next);
+            self.next += 1;
+        }
+    }
+
+    fn fetch_entries(&self, bucket: u64) {
+        if !self.blocks.is_null() && bucket <= self.last {
+            let block = self.blocks.wrapping_add(bucket as usize).cast::<u8>();
+            (0..BLOCK_BYTES).step_by(64).for_each(|line| fetch(block.wrapping_add(line)));
+        }
+    }
+
+    fn fetch_records(&self, bucket: u64) {
+        if self.blocks.is_null() {
+            return;
+        }
+        // SAFETY: `of` saw that the map has the bucket; its table is alive under the guard. An entry that is not in use
+        // holds anything, which is only fetched, never followed.
+        let entries = unsafe { self.blocks.add(bucket as usize).read_volatile() };
+        for record in entries.map(|entry| entry as *const u8) {
+            fetch(record);
+            fetch(record.wrapping_add(64));
+        }
+    }
+}
+
 impl Chase {
     /// Moves `block` on to the entry whose tag fits.
     #[inline]
@@ -172,6 +250,13 @@ impl Chase {
         // then the guess is wrong.
         let tags = unsafe { self.tags.read_volatile() };
         self.block = self.block.wrapping_add(first(&tags, self.tag));
+    }
+
+    /// Moves `block` on to the first entry that is free: its tag was never set, unless a key had gone from there.
+    #[inline]
+    fn find_place(&mut self) {
+        self.tag = 0;
+        self.find_entry();
     }
 }
 
@@ -209,6 +294,15 @@ impl Layout {
                 block: (word(array, self.blocks) + index * BLOCK_BYTES) as *const usize,
                 tag: hash as u8,
             })
+        }
+    }
+
+    /// The entries of the first bucket, and how many buckets there are.
+    fn blocks(self, map: &Map) -> Option<(*const [usize; ENTRIES], u64)> {
+        // SAFETY: as in `begin`.
+        unsafe {
+            let array = NonNull::new(word(std::ptr::from_ref(map).cast(), self.array) as *mut u8)?.as_ptr();
+            Some((word(array, self.blocks) as *const [usize; ENTRIES], word(array, self.len) as u64))
         }
     }
 
@@ -349,6 +443,30 @@ mod tests {
         }
         // Another entry of the bucket may have the same tag of 8 bits, so a few guesses are wrong.
         assert!(hits > 900, "{hits} of 1000");
+    }
+
+    #[test]
+    fn new_keys_go_where_it_was_fetched_and_walks_find_the_entries() {
+        let layout = Layout::find().unwrap();
+        let hasher = KeyHasher::seeded(1);
+        let map = Map::with_capacity_and_hasher(4096, hasher);
+        let mut hits = 0;
+        let mut samples = Vec::new();
+        assert!(Sample::insert(&map, hasher, 0).is_some());
+        for number in 1..2000usize {
+            let mut chase = layout.begin(&map, hasher.hash(&number.to_le_bytes())).unwrap();
+            chase.find_place();
+            let sample = Sample::insert(&map, hasher, number).unwrap();
+            hits += usize::from(chase.block.addr() == sample.address);
+            samples.push(sample);
+        }
+        // A tag of a key may be 0, too.
+        assert!(hits > 1700, "{hits} of 2000");
+        let (blocks, len) = layout.blocks(&map).unwrap();
+        assert_eq!(len as usize * ENTRIES, map.capacity());
+        for sample in &samples {
+            assert!(sample.position(blocks.addr()).is_some(), "an entry that is not in its bucket's block");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::gate::{Busy, Word};
 use super::keyspace::{Database, Keyspace};
+use super::prefetch::Walk;
 use super::record::Record;
 use super::slot::{KeyHasher, Map, Probe, Slot};
 use super::view::Store;
@@ -275,10 +276,13 @@ pub(super) fn walk_range(map: &Map, hasher: KeyHasher, positions: Range<u64>, vi
     let Some(shift) = bucket_shift(map) else { return };
     let mut found = seek(map, positions.start, shift);
     let Some(shift) = bucket_shift(map) else { return };
+    let last = (positions.end - 1) >> shift;
+    let mut ahead = Walk::of(map, positions.start >> shift, last);
     while let Some(entry) = found {
         if let Some(record) = entry.key().record() {
             let at = hasher.hash(record.key()) >> SHIFT;
-            if at >> shift > (positions.end - 1) >> shift {
+            ahead.reach(at >> shift);
+            if at >> shift > last {
                 return;
             }
             if positions.contains(&at) {

@@ -87,6 +87,15 @@ impl Wheel {
         self.place(Packed::new(timer));
     }
 
+    /// Takes over all timers of another wheel.
+    pub(super) fn absorb(&mut self, other: Wheel) {
+        let slots = other.levels.into_iter().flatten();
+        for packed in slots.flatten().chain(other.firing) {
+            self.len += 1;
+            self.place(packed);
+        }
+    }
+
     fn place(&mut self, packed: Packed) {
         // A key lives through its due millisecond, so it fires in the tick after it.
         let tick = ((packed.timer().due_ms + 1) >> TICK_BITS).max(self.tick) + 1;

@@ -61,7 +61,34 @@ impl Flushed {
     }
 }
 
+/// The part of a table that keys take when it grows, or somewhat less, because chance makes some grow earlier.
+const FULL: f64 = 0.78;
+
 impl Keyspace {
+    /// Makes room for so many keys of a database that are about to come, so that its tables need not grow again and again.
+    /// [`Keyspace::settle`] takes back what turns out to be too much.
+    ///
+    /// # Errors
+    /// [`Busy`] if another worker is inside alone for long.
+    pub fn reserve(&self, local: &Local, database: usize, keys: u64) -> Result<(), Busy> {
+        let _held = self.enter_shard(local, 0)?;
+        let maps = self.database(database);
+        for (shard, share) in self.shares().into_iter().enumerate() {
+            maps.reserve(shard, (keys as f64 * share / FULL) as usize);
+        }
+        Ok(())
+    }
+
+    /// Ends what [`Keyspace::reserve`] began, in all databases.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn settle(&self, local: &Local) -> Result<(), Busy> {
+        let _held = self.enter_shard(local, 0)?;
+        (0..self.databases()).filter_map(|database| self.used_database(database)).for_each(Database::settle);
+        Ok(())
+    }
+
     /// Bytes of the tables: 10 a slot, of which 8 are the pointer and 2 the bucket's tags and lock.
     pub fn table_bytes(&self, local: &Local) -> u64 {
         // Being inside any shard will do; 0 while another worker is inside all of them.

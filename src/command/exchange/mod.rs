@@ -5,6 +5,7 @@ mod import;
 mod progress;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +21,10 @@ use crate::persist::save::{Plan, save_alone};
 use crate::store::DATABASES_MAX;
 use progress::Progress;
 
-/// Shards of the keyspace in between: one worker needs no more.
+/// Shards of the keyspace in between: so few threads need no more.
 const SHARDS: usize = 64;
+/// The most threads that load and save: what one thread reads and sums keeps no more of them busy.
+const THREADS_MAX: usize = 8;
 
 /// Answers a command line whose first word is `import` or `export`: what to print, or the error and the status to exit with. `None` for
 /// any other.
@@ -99,7 +102,8 @@ struct Bench {
 impl Bench {
     fn new(dir: &Path) -> Result<Bench, String> {
         let settings = Settings { dir: dir.to_owned(), databases: DATABASES_MAX as u32, ..Settings::default() };
-        let node = Node::new(Handle::new(settings.clone()), 1, SHARDS, Facts::default());
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        let node = Node::new(Handle::new(settings.clone()), threads, SHARDS, Facts::default());
         // Freeing it would take longer than leaving it to the end of the process.
         let node: &'static Node = Box::leak(Box::new(node));
         let replay = Replay::new(Worker::new(node, 0), log::nobody(node)?);
@@ -118,7 +122,7 @@ impl Bench {
         let loading = Loading::open(path, bounds, 1, 0)?.ok_or_else(|| format!("{} is not there", path.display()))?;
         let shown = loading.clone();
         let _progress = Progress::show("reading", length(path), move || shown.position());
-        let loaded = loading.work(&worker.node.keyspace, &worker.local)?;
+        let loaded = loading.work_widely(&worker.node.keyspace, &worker.local)?;
         save::adopt_loaded(worker, &loaded, true)?;
         Ok(loading.position())
     }

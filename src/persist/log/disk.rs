@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{FallocateFlags, fallocate};
+
 /// A folder of files.
 pub trait Disk {
     /// A file that can be written.
@@ -14,8 +16,9 @@ pub trait Disk {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Makes a file of `length` zeros, or opens one of that name, for writing.
-    fn open(&self, name: &str, length: u64) -> io::Result<Self::File>;
+    /// Makes a file of `length` zeros, or opens one of that name, for writing. It has all its blocks; if it `prepares`, they
+    /// are written, so that a sync of what is written over them has nothing else to write.
+    fn open(&self, name: &str, length: u64, prepares: bool) -> io::Result<Self::File>;
     /// Writes some of `bytes` at an offset, and tells how many.
     fn write(&self, file: &mut Self::File, at: u64, bytes: &[u8]) -> io::Result<usize>;
     /// Makes durable what was written to a file. If it fails, nothing is known of what was written since the last time.
@@ -81,6 +84,12 @@ impl Folder {
 /// Zeros that are written at once when a file is made.
 const ZEROS: usize = 1 << 20;
 
+/// Has a file's blocks reserved without writing them; whether that can be.
+fn reserve(file: &File, at: u64, length: u64) -> bool {
+    let (Ok(at), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else { return false };
+    fallocate(file, FallocateFlags::empty(), at, length).is_ok()
+}
+
 impl Disk for Folder {
     type File = File;
 
@@ -93,13 +102,18 @@ impl Disk for Folder {
         names.filter_map(|name: io::Result<_>| name.map(Result::ok).transpose()).collect()
     }
 
-    fn open(&self, name: &str, length: u64) -> io::Result<File> {
+    fn open(&self, name: &str, length: u64, prepares: bool) -> io::Result<File> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(name))?;
         // Blocks that were written once are overwritten in place, so that later a sync has no metadata to write.
         let mut at = file.metadata()?.len();
         // An attempt in vain must not take, for a moment, the room that others could do with.
         if at < length && self.room().is_some_and(|room| room < length - at) {
             return Err(nix::errno::Errno::ENOSPC.into());
+        }
+        // Twice what is written otherwise, which pays where syncs are many. A file system that cannot promise blocks is
+        // made to by writing.
+        if !prepares && at < length && reserve(&file, at, length - at) {
+            at = length;
         }
         let zeros = vec![0; ZEROS.min(usize::try_from(length.saturating_sub(at)).unwrap_or(ZEROS))];
         while at < length {
@@ -133,5 +147,29 @@ impl Disk for Folder {
 
     fn sync_names(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_has_all_its_bytes_however_it_is_made() {
+        let path = std::env::temp_dir().join(format!("roster-disk-{}", std::process::id()));
+        let folder = Folder::open(&path).expect("a folder");
+        for prepares in [false, true] {
+            let name = format!("segment-{prepares}");
+            for length in [100_000, 3 << 20] {
+                let mut file = folder.open(&name, length, prepares).expect("there is room");
+                folder.write_all(&mut file, 10, b"text").expect("there is room");
+                let bytes = folder.read(&name).expect("it is there");
+                assert_eq!(bytes.len() as u64, length);
+                assert!(bytes.iter().enumerate().all(|(at, byte)| (*byte == 0) != (10..14).contains(&at)));
+                let blocks = std::os::unix::fs::MetadataExt::blocks(&file.metadata().expect("it is open"));
+                assert!(blocks * 512 >= length, "{blocks} blocks of {length} bytes");
+            }
+        }
+        let _ = std::fs::remove_dir_all(path);
     }
 }

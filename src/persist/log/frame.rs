@@ -42,6 +42,15 @@ pub(super) fn begin(sequence: u64, time_ms: u64, payload: &[u8], out: &mut Vec<u
     out.resize(start + size(payload.len()), 0);
 }
 
+/// Appends to the payload of the record at `start`, which is the last and not sealed.
+pub(super) fn extend(out: &mut Vec<u8>, start: usize, payload: &[u8]) {
+    let length = word(out, start) as usize + payload.len();
+    out.truncate(start + HEAD + length - payload.len());
+    out.extend_from_slice(payload);
+    out[start..start + 8].copy_from_slice(&(length as u64).to_le_bytes());
+    out.resize(start + size(length), 0);
+}
+
 fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).map_or(0, |word| u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }
@@ -89,6 +98,18 @@ pub(super) fn read(bytes: &[u8], segment: u32) -> Option<Frame<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_was_extended_is_as_one_that_was_made_whole() {
+        for (first, second) in [(&b""[..], &b"x"[..]), (b"abc", b"defgh"), (b"12345678", b""), (&[7; 100], &[8; 1000])]
+        {
+            let (mut grown, mut whole) = (b"before".to_vec(), b"before".to_vec());
+            begin(9, 1234, first, &mut grown);
+            extend(&mut grown, 6, second);
+            begin(9, 1234, &[first, second].concat(), &mut whole);
+            assert_eq!(grown, whole);
+        }
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_no_damaged_one_is() {

@@ -244,14 +244,15 @@ where
                 // Not to be cut short by those who publish.
                 () if fails => std::thread::sleep(RETRY),
                 () if ends => (),
-                () if before != self.log.last() => self.journal.sleep(BUSY_ROUND),
-                () => self.journal.sleep(IDLE_ROUND),
+                () if before != self.log.last() => self.journal.sleep(BUSY_ROUND, &self.carry),
+                () => self.journal.sleep(IDLE_ROUND, &self.carry),
             }
         }
     }
 
     fn step(&mut self, ends: bool) -> io::Result<()> {
         self.collect();
+        self.log.set_strict(self.shared.policy.load(Ordering::Relaxed) == Policy::Always as u8);
         self.write()?;
         let policy = self.shared.policy.load(Ordering::Relaxed);
         if policy == Policy::Never as u8 && !ends {
@@ -296,8 +297,10 @@ where
     /// Adds what was published, and notes where the next base ends.
     fn collect(&mut self) {
         let (log, first, bases) = (&mut self.log, &mut self.first, &self.shared.bases);
-        let mut meet = |log: &Log<D>, stamp: u64| match bases.mark() {
+        let mut meet = |log: &mut Log<D>, stamp: u64| match bases.mark() {
             Some(mark) if stamp >= mark && first.is_none_or(|first| first.mark != mark) => {
+                // No record is on both sides of it.
+                log.part();
                 *first = Some(First { mark, number: log.last() + 1, bytes: log.bytes() });
             }
             _ => (),
@@ -305,7 +308,7 @@ where
         self.limit = self.journal.collect(&mut self.carry, |record| {
             // Looked at for each record: the mark was there before whoever has this stamp drew it.
             meet(log, record.stamp);
-            log.append(record.time_ms, record.commands);
+            log.add(record.time_ms, record.commands);
         });
         meet(log, self.limit);
     }

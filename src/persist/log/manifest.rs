@@ -128,7 +128,7 @@ impl Manifest {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => (),
         }
-        let mut file = disk.open(NEXT, 0)?;
+        let mut file = disk.open(NEXT, 0, true)?;
         disk.write_all(&mut file, 0, self.text().as_bytes())?;
         disk.sync(&mut file)?;
         disk.rename(NEXT, NAME)?;

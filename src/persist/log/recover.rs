@@ -184,7 +184,7 @@ fn settle<D: Disk>(disk: &D, manifest: &Manifest) -> io::Result<()> {
         end += frame::size(found.payload.len()).min(bytes.len() - end);
         sequence += 1;
     }
-    let mut file = disk.open(&segment.name(), 0)?;
+    let mut file = disk.open(&segment.name(), 0, true)?;
     disk.write_all(&mut file, 0, &bytes[..end])?;
     disk.sync(&mut file)?;
     manifest.store(disk)

@@ -8,6 +8,9 @@ use super::manifest::{self, Manifest, Segment};
 
 /// Bytes of a segment, unless a single record needs more.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// Bytes of commands up to which what ran at the same millisecond goes into one record: most of what a busy worker does, each
+/// of which would else have a head of its own.
+const JOINED_BYTES: usize = 16 << 10;
 /// Files of former segments that are kept to be used again.
 const SPARES: usize = 2;
 
@@ -45,6 +48,10 @@ pub struct Log<D: Disk> {
     tail: Vec<u8>,
     /// Bytes of the tail that were written.
     done: usize,
+    /// Where the record that may still grow begins, and its time.
+    growing: Option<(usize, u64)>,
+    /// Whether a segment's blocks are written when it is made, so that no sync has to note that they are.
+    prepares: bool,
     /// Bytes of all records since the base.
     bytes: u64,
     /// Whether another thread syncs the segment.
@@ -85,6 +92,8 @@ impl<D: Disk> Log<D> {
             written: 0,
             tail: Vec::new(),
             done: 0,
+            growing: None,
+            prepares: true,
             bytes: 0,
             is_syncing: false,
             is_apart: false,
@@ -158,12 +167,37 @@ impl<D: Disk> Log<D> {
         &self.disk
     }
 
+    /// Says whether segments to come are to be synced after every few records, or now and then.
+    pub fn set_strict(&mut self, strict: bool) {
+        self.prepares = strict;
+    }
+
     /// Adds a record, which [`Log::write`] writes.
     pub fn append(&mut self, time_ms: u64, payload: &[u8]) {
         let before = self.tail.len();
         frame::begin(self.next, time_ms, payload, &mut self.tail);
         self.bytes += (self.tail.len() - before) as u64;
         self.next += 1;
+        self.growing = Some((before, time_ms));
+    }
+
+    /// Adds commands to the last record if that is of the same time, not too long and not written; else as a record. Whether it is
+    /// another record.
+    pub fn add(&mut self, time_ms: u64, payload: &[u8]) -> bool {
+        let before = self.tail.len();
+        let growing = self.growing.filter(|&(_, time)| time == time_ms);
+        let Some((start, _)) = growing.filter(|&(start, _)| before - start + payload.len() <= JOINED_BYTES) else {
+            self.append(time_ms, payload);
+            return true;
+        };
+        frame::extend(&mut self.tail, start, payload);
+        self.bytes += (self.tail.len() - before) as u64;
+        false
+    }
+
+    /// Has what is added next be another record.
+    pub fn part(&mut self) {
+        self.growing = None;
     }
 
     /// The number of the last record.
@@ -191,6 +225,8 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Why that fails. Nothing is lost by it: the next call tries again.
     pub fn write(&mut self) -> io::Result<()> {
+        // Also where nothing comes to be written: offsets move when memory is let go.
+        self.part();
         while self.done < self.tail.len() {
             let (size, sequence) = frame::extent(&self.tail[self.done..]);
             let fits = |open: &Open<_>, bytes: usize| open.length - open.used >= bytes as u64;
@@ -266,6 +302,7 @@ impl<D: Disk> Log<D> {
     /// That of the sync, as [`Log::sync`].
     pub fn end_sync(&mut self, last: u64, result: io::Result<()>) -> io::Result<()> {
         self.is_syncing = false;
+        self.part();
         if result.is_err() {
             self.give_up();
             return result;
@@ -291,6 +328,7 @@ impl<D: Disk> Log<D> {
 
     /// Lets go of what was written, though it may not be durable.
     pub fn release(&mut self) {
+        self.part();
         if self.done == self.tail.len() {
             self.tail.clear();
             // One large burst must not keep its memory for ever.
@@ -341,7 +379,7 @@ impl<D: Disk> Log<D> {
             // Without it, the file is made anew.
             let _ = self.disk.rename(&spare, &name);
         }
-        let file = self.disk.open(&name, length).inspect_err(|_| {
+        let file = self.disk.open(&name, length, self.prepares).inspect_err(|_| {
             // On a full disk a part of the file would take the room that the next attempt needs.
             let _ = self.disk.remove(&name);
         })?;

@@ -13,6 +13,8 @@ pub enum Extent {
         len: usize,
         /// The database of the keys that follow, if it says that.
         database: Option<u64>,
+        /// How many keys the database has, if it says that; it may be wrong.
+        keys: Option<u64>,
     },
     /// The mark of the file's end: one byte, before the checksum.
     End,
@@ -55,7 +57,7 @@ struct Skip<'a> {
 
 impl Skip<'_> {
     fn part(&mut self) -> Result<Extent, Stop> {
-        let mut database = None;
+        let (mut database, mut keys) = (None, None);
         loop {
             match self.byte()? {
                 part::EXPIRY => self.skip(4)?,
@@ -68,7 +70,8 @@ impl Skip<'_> {
                     break;
                 }
                 part::SIZES => {
-                    self.lengths(2)?;
+                    keys = Some(self.length()?);
+                    self.length()?;
                     break;
                 }
                 part::AUX => {
@@ -98,7 +101,7 @@ impl Skip<'_> {
                 }
             }
         }
-        Ok(Extent::Part { len: self.at, database })
+        Ok(Extent::Part { len: self.at, database, keys })
     }
 
     fn value(&mut self, kind: u8) -> Result<(), Stop> {
@@ -296,7 +299,8 @@ mod tests {
         ];
         for part in parts {
             let database = (part[0] == part::DATABASE).then_some(128);
-            let whole = Extent::Part { len: part.len(), database };
+            let keys = (part[0] == part::SIZES).then_some(1);
+            let whole = Extent::Part { len: part.len(), database, keys };
             let more: Vec<u8> = [*part, b"\xff12345678"].concat();
             assert_eq!(extent(&more, HEAD, 100).expect("it is sound"), whole, "{}", part.escape_ascii());
             for cut in 0..part.len() {

@@ -169,17 +169,16 @@ impl<R: BufRead> Input<R> {
     }
 
     fn compressed(&mut self, out: &mut Vec<u8>) -> Result<(), Damage> {
-        const BROKEN: Damage = Damage::Corrupt("a compressed string that cannot be decompressed");
         let (packed, len) = (self.length()?, self.length()?);
         self.check(packed)?;
         self.check(len)?;
         if len > packed.saturating_mul(lzf::RATIO) {
-            return Err(BROKEN);
+            return Err(lzf::BROKEN);
         }
         let len = usize::try_from(len).map_err(|_| Damage::TooLong(len))?;
         let mut bytes = Vec::new();
         self.bytes(packed, &mut bytes)?;
-        lzf::decompress(&bytes, len, out).ok_or(BROKEN)
+        lzf::decompress(&bytes, len, out).ok_or(lzf::BROKEN)
     }
 
     fn check(&self, len: u64) -> Result<(), Damage> {

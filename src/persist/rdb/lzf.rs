@@ -3,6 +3,8 @@
 //! A control byte below 32 precedes that many literal bytes and one more. Any other refers back: its three high bits are
 //! the length less 2 (7: the next byte is added), its five low bits and the next byte the distance less 1.
 
+use super::Damage;
+
 /// How far back a reference reaches.
 const REACH: usize = 1 << 13;
 /// The most bytes of a reference, which takes three.
@@ -12,6 +14,9 @@ const LITERALS: usize = 32;
 
 /// Bytes that one compressed byte can stand for at most.
 pub(super) const RATIO: u64 = LONGEST as u64 / 3;
+
+/// What is told of a string that [`decompress`] makes nothing of.
+pub(super) const BROKEN: Damage = Damage::Corrupt("a compressed string that cannot be decompressed");
 
 const BITS: u32 = 13;
 
@@ -25,14 +30,14 @@ impl Table {
 }
 
 #[inline]
-fn hash(three: [u8; 3], bits: u32) -> usize {
-    let [a, b, c] = three;
-    (u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
+fn hash(three: u32, bits: u32) -> usize {
+    (three.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
 }
 
+/// Three bytes, where a fourth follows: they are read as one word, and what repeats at the very end saves nothing.
 #[inline]
-fn three(input: &[u8], at: usize) -> Option<[u8; 3]> {
-    input.get(at..)?.first_chunk().copied()
+fn three(input: &[u8], at: usize) -> Option<u32> {
+    input.get(at..at + 4)?.first_chunk().map(|four| u32::from_le_bytes(*four) & 0xff_ffff)
 }
 
 /// Appends the input in compressed form, if that saves four bytes at least; else leaves `out` as it was, and returns
@@ -44,27 +49,26 @@ pub(super) fn compress(input: &[u8], out: &mut Vec<u8>, table: &mut Table) -> bo
     let bits = (usize::BITS - input.len().leading_zeros()).clamp(7, BITS);
     let seen = &mut table.0[..1 << bits];
     seen.fill(0);
-    let (mut at, mut literal) = (0, 0);
+    // A place that was not written yet says the first position, as good a guess as any.
+    let (mut at, mut literal) = (1, 0);
     while let Some(here) = three(input, at) {
         let place = &mut seen[hash(here, bits)];
-        // Positions are kept plus one: 0 is none.
-        let before = std::mem::replace(place, at as u32 + 1) as usize;
-        let from = before.wrapping_sub(1);
-        if before == 0 || at - before >= REACH || three(input, from) != Some(here) {
+        let before = std::mem::replace(place, at as u32) as usize;
+        if three(input, before) != Some(here) || at - before > REACH {
             // Where nothing repeats for long, look less often.
             at += 1 + ((at - literal) >> 7);
             continue;
         }
-        let len = equal(input, from, at);
+        let len = equal(input, before, at);
         literals(out, &input[literal..at]);
-        refer(out, at - before, len);
+        refer(out, at - before - 1, len);
         if out.len() - start > limit {
             break;
         }
         at += len;
         literal = at;
         if let Some(last) = three(input, at - 1) {
-            seen[hash(last, bits)] = at as u32;
+            seen[hash(last, bits)] = at as u32 - 1;
         }
     }
     literals(out, &input[literal..]);

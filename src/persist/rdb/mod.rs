@@ -9,7 +9,7 @@
 //!
 //! - [`payload`]: one value with version and checksum, as `DUMP` gives and `RESTORE` takes it.
 //! - [`file`]: the parts of a file, one after the other; [`snapshot`]: the same the other way.
-//! - [`extent`]: where parts end, for readers that share a file.
+//! - [`extent`]: where parts end, for readers that share a file; [`quick`]: the commonest parts, in place.
 //! - [`encode`] and the decoders behind [`Input`]: values.
 
 mod blob;
@@ -23,6 +23,7 @@ mod input;
 mod listpack;
 mod lzf;
 pub mod payload;
+pub mod quick;
 pub mod snapshot;
 mod stream;
 #[cfg(test)]

@@ -74,9 +74,11 @@ impl<S: Sink> Writer<S> {
         record(&mut self.out, &mut self.encoder, key, value, traits);
     }
 
-    /// Writes parts that [`database`] and [`record`] made elsewhere.
+    /// Writes parts that [`database`] and [`record`] made elsewhere, many of them: they are handed on without a copy.
     pub fn parts(&mut self, bytes: &[u8]) {
-        self.out.put(bytes);
+        self.out.flush();
+        self.out.add(bytes);
+        self.out.sink.put(bytes);
     }
 
     /// Hands on what was gathered, so that the sink has all that was written.
@@ -141,6 +143,9 @@ impl<S> Summed<S> {
 
 impl<S: Sink> Summed<S> {
     fn flush(&mut self) {
+        if self.window.is_empty() {
+            return;
+        }
         let mut window = std::mem::take(&mut self.window);
         self.add(&window);
         self.sink.put(&window);

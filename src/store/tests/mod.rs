@@ -4,6 +4,7 @@ mod compact;
 mod concurrency;
 mod entry;
 mod expiry;
+mod room;
 mod scan;
 
 use super::{Busy, Held, Keyspace, Local, Object, Record, Shape, Store, Totals, Value};
