@@ -160,11 +160,16 @@ impl Rounds {
         }
     }
 
+    #[inline]
+    fn chases(&mut self) -> &mut [Chase] {
+        // SAFETY: so many, which lie side by side, were written.
+        unsafe { std::slice::from_raw_parts_mut(self.chases.as_mut_ptr().cast::<Chase>(), self.count) }
+    }
+
     /// The second round of keys that are new.
     #[inline]
     fn finish_places(mut self) {
-        // SAFETY: so many were written.
-        for chase in unsafe { self.chases[..self.count].assume_init_mut() } {
+        for chase in self.chases() {
             chase.find_place();
             fetch(chase.block.cast());
         }
@@ -173,8 +178,7 @@ impl Rounds {
     /// The other rounds of all keys, to so many lines of each record.
     #[inline]
     fn finish(mut self, lines: usize) {
-        // SAFETY: so many, which lie side by side, were written.
-        let chases = unsafe { std::slice::from_raw_parts_mut(self.chases.as_mut_ptr().cast::<Chase>(), self.count) };
+        let chases = self.chases();
         for chase in &mut *chases {
             chase.find_entry();
             fetch(chase.block.cast());
