@@ -36,6 +36,7 @@ const UNSAFE: &[&str] = &[
     "src/store/entry.rs",
     "src/store/entry/",
     "src/store/keyspace.rs",
+    "src/store/chase.rs",
     "src/store/prefetch.rs",
     "src/value/buffer.rs",
     "src/persist/rdb/crc64.rs",

@@ -5,6 +5,7 @@
 //! hang behind it as an [`Object`].
 
 mod ahead;
+mod chase;
 mod clock;
 mod cut;
 mod enter;

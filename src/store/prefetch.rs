@@ -3,55 +3,15 @@
 //! A look-up is a chain of cache misses: the bucket's tags, the entry's pointer, the record. Within one command they can only
 //! be waited for; across the commands of a pipeline they can overlap. So a batch's keys are walked in three rounds,
 //! each of which reads what the round before has fetched and fetches the next link.
-//!
-//! The map has no call for this, so the rounds read its memory themselves. Where its fields are is not promised by
-//! anybody: [`Layout::find`] works it out at start from a map whose entries' addresses are known, and if anything does not fit,
-//! nothing is ever fetched. What is read decides only which cache lines are fetched, never what a command sees.
+//! The map has no call for this, so the rounds read its memory themselves ([`super::chase`]).
 
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
-use std::sync::LazyLock;
 
 use super::ahead::AHEAD;
+use super::chase::{BLOCK_BYTES, Chase, ENTRIES, LAYOUT, Layout};
 use super::enter::Routed;
-use super::record::{Payload, Record};
-use super::slot::{KeyHasher, Lookup, Map, Probe, Slot};
+use super::slot::Map;
 use super::view::Store;
-
-/// Bytes of a bucket's metadata, which is one cache line.
-const BUCKET_BYTES: usize = 64;
-/// Entries of a bucket; each has one byte of its hash as a tag.
-const ENTRIES: usize = 32;
-/// Bytes of a bucket's entries.
-const BLOCK_BYTES: usize = ENTRIES * size_of::<Slot>();
-
-/// Where a map keeps what the rounds read: offsets in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
-    /// Of the pointer to the bucket array, in the map.
-    array: usize,
-    /// Of the pointer to the buckets, in the bucket array.
-    buckets: usize,
-    /// Of the pointer to the entries, in the bucket array.
-    blocks: usize,
-    /// Of the number of buckets, in the bucket array.
-    len: usize,
-    /// Of the tags, in a bucket.
-    tags: usize,
-}
-
-static LAYOUT: LazyLock<Option<Layout>> = LazyLock::new(Layout::find);
-
-/// The tags of a bucket as words, in which the first of a kind is found by arithmetic.
-type Tags = [u64; ENTRIES / 8];
-
-/// One key between two rounds.
-#[derive(Clone, Copy)]
-struct Chase {
-    tags: *const Tags,
-    block: *const usize,
-    tag: u8,
-}
 
 /// Keys between two rounds.
 struct Rounds {
@@ -246,156 +206,6 @@ impl Walk {
     }
 }
 
-impl Chase {
-    /// Moves `block` on to the entry whose tag fits.
-    #[inline]
-    fn find_entry(&mut self) {
-        // SAFETY: the tags lie in a bucket array that is alive under the guard. A concurrent writer may change them, and
-        // then the guess is wrong.
-        let tags = unsafe { self.tags.read_volatile() };
-        self.block = self.block.wrapping_add(first(&tags, self.tag));
-    }
-
-    /// Moves `block` on to the first entry that is free: its tag was never set, unless a key had gone from there.
-    #[inline]
-    fn find_place(&mut self) {
-        self.tag = 0;
-        self.find_entry();
-    }
-}
-
-/// The place of the first of these bytes that equals `tag`; some place if none does.
-#[inline]
-fn first(tags: &Tags, tag: u8) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let wanted = ONES * u64::from(tag);
-    let bits = tags.iter().enumerate().fold(0, |bits, (at, word)| {
-        // The lowest of the high bits that are set is that of the lowest byte that is zero.
-        let equal = word ^ wanted;
-        let zeroes = equal.wrapping_sub(ONES) & !equal & (ONES << 7);
-        // One bit of each byte, moved together into the uppermost byte.
-        let together = (zeroes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        bits | together << (8 * at)
-    });
-    bits.trailing_zeros() as usize % ENTRIES
-}
-
-impl Layout {
-    /// The bucket of a hash.
-    #[inline]
-    fn begin(self, map: &Map, hash: u64) -> Option<Chase> {
-        // SAFETY: `find` saw the pointer to the bucket array at this offset of a map; it is null in a map that has none, and
-        // otherwise what it points to is alive under the caller's guard. Its fields never change.
-        unsafe {
-            let array = NonNull::new(word(std::ptr::from_ref(map).cast(), self.array) as *mut u8)?.as_ptr();
-            let len = word(array, self.len);
-            if len < 2 {
-                return None;
-            }
-            let index = (hash >> (u64::BITS - len.trailing_zeros())) as usize;
-            Some(Chase {
-                tags: (word(array, self.buckets) + index * BUCKET_BYTES + self.tags) as *const Tags,
-                block: (word(array, self.blocks) + index * BLOCK_BYTES) as *const usize,
-                tag: hash as u8,
-            })
-        }
-    }
-
-    /// The entries of the first bucket, and how many buckets there are.
-    fn blocks(self, map: &Map) -> Option<(*const [usize; ENTRIES], u64)> {
-        // SAFETY: as in `begin`.
-        unsafe {
-            let array = NonNull::new(word(std::ptr::from_ref(map).cast(), self.array) as *mut u8)?.as_ptr();
-            Some((word(array, self.blocks) as *const [usize; ENTRIES], word(array, self.len) as u64))
-        }
-    }
-
-    /// Works the layout out from a map with known entries; `None` where it is not as expected.
-    fn find() -> Option<Layout> {
-        const SAMPLES: usize = 256;
-        let hasher = KeyHasher::seeded(1);
-        let map = Map::with_capacity_and_hasher(SAMPLES * 4, hasher);
-        let samples: Vec<Sample> = (0..SAMPLES).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
-        if samples.len() != SAMPLES {
-            return None;
-        }
-        let pointer = |value: usize| (1 << 16..1 << 47).contains(&value);
-        let start = std::ptr::from_ref(&map).cast::<u8>();
-        let array_at = (0..size_of::<Map>()).step_by(8).find(|&at| {
-            // SAFETY: the word lies in the map.
-            let value = unsafe { word(start, at) };
-            pointer(value) && value % 8 == 0
-        })?;
-        // The words of the bucket array: its fields and the collector's link that is kept with it are 64 bytes together.
-        // SAFETY: the pointer was just read from the live map, and nothing changes the map.
-        let words: [usize; 8] = unsafe {
-            let array = word(start, array_at) as *const u8;
-            std::array::from_fn(|at| word(array, at * 8))
-        };
-        let only = |fits: &dyn Fn(usize) -> bool| {
-            let mut found = (0..words.len()).filter(|&at| fits(words[at]));
-            found.next().filter(|_| found.next().is_none()).map(|at| at * 8)
-        };
-        let blocks = only(&|word| samples.iter().all(|sample| sample.position(word).is_some()))?;
-        let len = only(&|word| word == map.capacity() / ENTRIES)?;
-        // The two pointers are neighbours; everything else beside them is a number.
-        let beside = [blocks.checked_sub(8), Some(blocks + 8)].into_iter().flatten();
-        let buckets = beside.filter(|&at| at / 8 < words.len()).find(|&at| {
-            let word = words[at / 8];
-            pointer(word) && word.is_multiple_of(BUCKET_BYTES)
-        })?;
-        let tags = (0..=BUCKET_BYTES - ENTRIES).step_by(align_of::<Tags>()).find(|offset| {
-            samples.iter().all(|sample| {
-                let position = sample.position(words[blocks / 8]).unwrap_or(0);
-                let at = words[buckets / 8] + sample.bucket * BUCKET_BYTES + offset + position;
-                // SAFETY: the address is that of a byte in the sample's bucket, if the word is the pointer to the
-                // buckets: it is an aligned pointer beside that to the entries.
-                unsafe { (at as *const u8).read_volatile() == sample.tag }
-            })
-        })?;
-        Some(Layout { array: array_at, buckets, blocks, len, tags })
-    }
-}
-
-/// An entry whose place is known.
-struct Sample {
-    bucket: usize,
-    tag: u8,
-    address: usize,
-}
-
-impl Sample {
-    fn insert(map: &Map, hasher: KeyHasher, number: usize) -> Option<Sample> {
-        let key = number.to_le_bytes();
-        let hash = hasher.hash(&key);
-        let probe = Probe { hash, key: Some(&key) };
-        let scc::hash_map::Entry::Vacant(vacant) = map.entry_sync(Slot::probing(&probe)) else { return None };
-        let record = Record::build(&key, None, Payload::Integer(0));
-        // SAFETY: the vacant entry holds its bucket's lock, and its slot is a probe, which owns nothing.
-        unsafe { vacant.key().replace(record) };
-        drop(vacant.insert_entry(()));
-        let lookup = Lookup { hash, key: &key };
-        let address = map.read_sync(&lookup, |slot, ()| std::ptr::from_ref(slot).addr())?;
-        Some(Sample { bucket: map.bucket_index(&lookup), tag: hash as u8, address })
-    }
-
-    /// Which entry of its bucket it is, if the entries start at `blocks`.
-    fn position(&self, blocks: usize) -> Option<usize> {
-        let offset = self.address.checked_sub(blocks.checked_add(self.bucket * BLOCK_BYTES)?)?;
-        (offset < BLOCK_BYTES && offset.is_multiple_of(size_of::<Slot>())).then(|| offset / size_of::<Slot>())
-    }
-}
-
-/// Reads a word of something.
-///
-/// # Safety
-/// The eight bytes at `offset` from `start` are inside of something alive.
-#[inline]
-unsafe fn word(start: *const u8, offset: usize) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { start.add(offset).cast::<usize>().read_volatile() }
-}
-
 /// Asks for a cache line.
 #[inline]
 fn fetch(address: *const u8) {
@@ -410,48 +220,14 @@ fn fetch(address: *const u8) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chase::Sample;
+    use super::super::slot::KeyHasher;
     use super::*;
     use crate::store::{Keyspace, Local, Shape, Ttl};
 
     #[test]
-    fn the_layout_of_this_version_of_the_map_is_found() {
-        let layout = Layout::find();
-        assert!(layout.is_some(), "nothing would be fetched");
-        assert_eq!(layout, Layout::find());
-    }
-
-    #[test]
-    fn the_first_of_equal_bytes_is_found() {
-        let mut bytes = [0xffu8; ENTRIES];
-        for (at, tag) in (0..ENTRIES).flat_map(|at| [0u8, 1, 0x7f, 0x80, 0xfe].map(|tag| (at, tag))) {
-            bytes[at..].fill(tag);
-            // A byte that differs in one bit from what is sought lies before it.
-            bytes[..at].fill(tag ^ 1);
-            let tags =
-                std::array::from_fn(|word| u64::from_le_bytes(std::array::from_fn(|byte| bytes[word * 8 + byte])));
-            assert_eq!(first(&tags, tag), at);
-        }
-    }
-
-    #[test]
-    fn a_chase_ends_at_the_record() {
-        let layout = Layout::find().unwrap();
-        let hasher = KeyHasher::seeded(1);
-        let map = Map::with_capacity_and_hasher(4096, hasher);
-        let samples: Vec<_> = (0..1000).filter_map(|i| Sample::insert(&map, hasher, i)).collect();
-        let mut hits = 0;
-        for (number, sample) in samples.iter().enumerate() {
-            let mut chase = layout.begin(&map, hasher.hash(&number.to_le_bytes())).unwrap();
-            chase.find_entry();
-            hits += usize::from(chase.block.addr() == sample.address);
-        }
-        // Another entry of the bucket may have the same tag of 8 bits, so a few guesses are wrong.
-        assert!(hits > 900, "{hits} of 1000");
-    }
-
-    #[test]
     fn new_keys_go_where_it_was_fetched_and_walks_find_the_entries() {
-        let layout = Layout::find().unwrap();
+        let layout = LAYOUT.unwrap();
         let hasher = KeyHasher::seeded(1);
         let map = Map::with_capacity_and_hasher(4096, hasher);
         let mut hits = 0;
