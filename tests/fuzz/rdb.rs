@@ -12,7 +12,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use roster::persist::rdb::file::Reader;
+use roster::persist::rdb::file::{Head, Part, Reader};
+use roster::persist::rdb::quick::Quick;
 use roster::persist::rdb::{Bounds, Dialect, Encoder, payload};
 use roster::store::OwnedValue;
 use roster::value::Limits;
@@ -26,6 +27,7 @@ fuzz_target!(|data: &[u8]| {
         let none = Limits { entries: 0, value: 0 };
         (bounds.hash, bounds.sorted_set, bounds.set.packed, bounds.set.integers) = (none, none, none, 0);
     }
+    read_quickly(bytes, bounds);
     if choice & 2 != 0 {
         // A window of a few bytes makes every length straddle one.
         let source = std::io::BufReader::with_capacity(usize::from(choice >> 4) + 1, bytes);
@@ -45,6 +47,23 @@ fuzz_target!(|data: &[u8]| {
     // Tables have no order, so the bytes may differ, but never in number.
     assert_eq!(written.len(), third.len());
 });
+
+/// What is read in place is what the reader makes of the same bytes; what cannot be unpacked it refuses as well.
+fn read_quickly(bytes: &[u8], bounds: Bounds) {
+    let Some(quick) = Quick::read(bytes, &bounds) else { return };
+    let head = Head { version: 11, dialect: Dialect::Redis };
+    let (mut room, mut reader) = (Vec::new(), Reader::of_parts(bytes, head, bounds));
+    match (quick.text.value(&mut room), reader.part()) {
+        (Ok(value), Ok(Some(Part::Key(keyed)))) => {
+            let value = value.map_or_else(|text| OwnedValue::Embedded(text.into(), false), OwnedValue::Integer);
+            assert_eq!(format!("{value:?}"), format!("{:?}", keyed.parcel.value));
+            assert_eq!((quick.key, quick.expiry), (&keyed.key[..], keyed.parcel.expiry));
+            assert_eq!(quick.len as u64, reader.position());
+        }
+        (Err(_), Err(_)) => (),
+        (quickly, slowly) => panic!("{quickly:?} and {slowly:?}"),
+    }
+}
 
 fn reread(written: &[u8], bounds: Bounds) -> OwnedValue {
     let (body, dialect) = payload::open(written).expect("our own version and checksum");
