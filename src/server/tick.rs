@@ -24,6 +24,8 @@ const BEHIND: Duration = Duration::from_millis(3);
 const IDLE_ROUND: Duration = Duration::from_millis(100);
 /// Milliseconds between looks at the clients.
 const SWEEP_MS: u64 = 1000;
+/// The time that a busy worker leaves to its clients after a slice of a snapshot, in times of what the slice took.
+const CLIENTS_SHARE: u32 = 3;
 /// Keys that one step of expiry removes at most.
 const STEP: usize = 128;
 /// Seconds without any progress after which a client that does not read is cut, where only a hard limit is set.
@@ -85,14 +87,28 @@ async fn go_on_saving(hub: &Hub) {
     // Also when a slice panics, a later round begins anew.
     let _ended = Ended(hub);
     loop {
+        let began = Instant::now();
         let progress = {
             let worker = hub.worker.borrow();
             worker.node.keyspace.continue_cut(&worker.local)
         };
         match progress {
             Progress::None => return,
-            Progress::Took => hub.fair.give_way().await,
+            Progress::Took => leave_to_clients(hub, began.elapsed() * CLIENTS_SHARE).await,
             Progress::Wait => monoio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+/// Lets clients have their turns, for so long at most, while they have something to run.
+async fn leave_to_clients(hub: &Hub, time: Duration) {
+    let began = Instant::now();
+    let mut ran = hub.counters.commands.load(Relaxed);
+    loop {
+        hub.fair.give_way().await;
+        let before = std::mem::replace(&mut ran, hub.counters.commands.load(Relaxed));
+        if ran == before || began.elapsed() >= time {
+            return;
         }
     }
 }
