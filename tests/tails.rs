@@ -5,31 +5,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use roster::persist::log::{Failure, Folder, Reader, read, recover};
-use support::{Reply, Server, scratch};
+use support::{Reply, Scratch, Server};
 
 /// Bytes before a record's payload; records begin at multiples of 8.
 const HEAD: usize = 40;
-
-/// A folder that goes with its test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let path = scratch(name);
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        Scratch(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The records that were read.
 #[derive(Default)]

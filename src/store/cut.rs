@@ -22,8 +22,7 @@ use super::reclaim;
 use super::record::Record;
 use super::scan::{POSITION_BITS, walk_range};
 
-/// Bytes of records that a slice has about, where no single one has more: handing it out takes some 50
-/// microseconds, for which clients wait.
+/// Bytes of records that a slice has about, where no single one has more: some 200 short strings, for which clients wait.
 const SLICE: u64 = 16 << 10;
 /// The most slices of a shard, as a power of two.
 const SLICE_BITS_MAX: u32 = 12;

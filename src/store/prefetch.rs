@@ -1,8 +1,9 @@
 //! Fetching the memory of several keys at once, before the commands that need it run.
 //!
 //! A look-up is a chain of cache misses: the bucket's tags, the entry's pointer, the record. Within one command they can only
-//! be waited for; across the commands of a pipeline they can overlap. So a batch's keys are walked in three rounds,
+//! be waited for; across commands they can overlap. So several keys are walked in three rounds,
 //! each of which reads what the round before has fetched and fetches the next link.
+//!
 //! The map has no call for this, so the rounds read its memory themselves ([`super::chase`]).
 
 use std::mem::MaybeUninit;

@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -235,4 +236,24 @@ pub fn limit_files(pid: u32, soft: u64) -> u64 {
     let written = unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &raw const after, std::ptr::null_mut()) };
     assert_eq!((read, written), (0, 0), "{}", std::io::Error::last_os_error());
     before.rlim_cur
+}
+
+/// A folder that goes with its test.
+#[derive(Debug)]
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// An empty one.
+    pub fn new(name: &str) -> Scratch {
+        let path = scratch(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
