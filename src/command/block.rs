@@ -155,10 +155,13 @@ fn serve_queue(worker: &Worker, database: usize, key: &[u8]) -> Result<(), Error
     let mut place = 0;
     loop {
         let kind = kind_of(worker, database, key)?;
-        let Some((at, waiter)) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
+        let Some(next) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
         // Those behind it keep their places, whether it was served and has left the queue or not.
-        attempt(worker, &waiter)?;
-        place = at + 1;
+        attempt(worker, &next.waiter)?;
+        if next.is_last {
+            return Ok(());
+        }
+        place = next.place + 1;
     }
 }
 
@@ -174,7 +177,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
         return Ok(false);
     }
     let wait = &waiter.wait;
-    let mut client = Client::new(wait.info.clone(), &worker.node.acl);
+    let mut client = Client::substitute(wait.info.clone(), &worker.node.acl);
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
     let mut out = Vec::new();
     let args = wait.args.args();
