@@ -171,6 +171,9 @@ fn kind_of(worker: &Worker, database: usize, key: &[u8]) -> Result<Option<Kind>,
     Ok(store.peek(key, |record| record.map(Record::kind)))
 }
 
+/// Bytes that most replies of waiting commands have room in: a key and an element.
+const REPLY_BYTES: usize = 192;
+
 /// Runs the command of one that waits; whether that ended its wait.
 fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     if !waiter.claim() {
@@ -179,7 +182,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     let wait = &waiter.wait;
     let mut client = Client::substitute(wait.info.clone(), &worker.node.acl);
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(REPLY_BYTES);
     let args = wait.args.args();
     worker.stopwatch.start();
     let mark = worker.stopwatch.mark();
