@@ -2,6 +2,7 @@
 //!
 //! This lists families, never commands.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use super::row::Command;
@@ -167,10 +168,24 @@ impl Handle {
     }
 }
 
+thread_local! {
+    /// What this thread has found last: the next request often has the same name, and a guess that the processor can make by itself
+    /// costs less than the way through the index.
+    static LAST: Cell<Option<(Name, Handle)>> = const { Cell::new(None) };
+}
+
 /// The command of this name, in any case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<Handle> {
-    let (_, handle) = TABLE.index.find(name)?;
+    let word = Name::of(name);
+    let (_, handle) = match LAST.get() {
+        Some(last) if last.0 == word => last,
+        _ => {
+            let found = TABLE.index.find(word)?;
+            LAST.set(Some(found));
+            found
+        }
+    };
     let is_known = name.len() <= COVERED || handle.command().name.as_bytes().eq_ignore_ascii_case(name);
     is_known.then_some(handle)
 }
@@ -306,8 +321,7 @@ impl Index {
     }
 
     #[inline]
-    fn find(&self, name: &[u8]) -> Option<(Name, Handle)> {
-        let name = Name::of(name);
+    fn find(&self, name: Name) -> Option<(Name, Handle)> {
         let displacement = self.displacements[name.bucket(self.displacements.len())];
         self.slots[name.place(displacement, self.slots.len())].filter(|(found, _)| *found == name)
     }
