@@ -60,7 +60,7 @@ fn takes_long(worker: &Worker, client: &Client, handle: Handle) -> bool {
         return false;
     }
     match &client.transaction {
-        Some(transaction) => handle.command().immediate && transaction.has_scripts,
+        Some(transaction) => handle.command().immediate && transaction.may_take_long,
         None => !handle.command().immediate,
     }
 }
@@ -177,7 +177,7 @@ fn enqueue(
     mut reply: Reply<'_>,
 ) -> Result<(), Error> {
     transaction.grows |= effect(worker, handle, args).grows;
-    transaction.has_scripts |= handle.command().may_take_long;
+    transaction.may_take_long |= handle.command().may_take_long;
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");

@@ -4,7 +4,7 @@ use super::block::{deadline_after_ms, unblock as end_of, unblocked};
 use super::context::Worker;
 use super::script_run::effect;
 use super::table::Handle;
-use super::{Context, Error, dispatch};
+use super::{Context, Error, Flags, dispatch};
 use crate::protocol::{Args, number};
 use crate::session::{Client, Held};
 
@@ -37,6 +37,10 @@ pub(super) fn unpause(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 /// Whether the pause holds a command of this client back, one that passed all checks.
 #[cold]
 pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
+    is_paused(worker, client, handle, args) || awaits_transfer(worker, client, handle, args)
+}
+
+fn is_paused(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
     match worker.node.pause.at(worker.now_ms) {
         // Clients that watch all others count as replicas, which are never held back.
         None => false,
@@ -49,6 +53,29 @@ pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle, args:
             effect(worker, handle, args).writes || queued.iter().any(|frame| of_frame(frame.args()))
         }
     }
+}
+
+/// Whether a command is to change a key that is on its way to another server, and therefore waits until that has ended.
+fn awaits_transfer(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
+    let changes = |handle: Handle, args: Args<'_>, is_leaving: &dyn Fn(&[u8]) -> bool| {
+        let command = handle.command();
+        if !effect(worker, handle, args).writes {
+            return false;
+        }
+        // What goes everywhere: of scripts, which may, only what they declare counts, because most keep to that.
+        let everywhere = command.keys.is_empty() || command.keys.iter().any(|spec| spec.is_everywhere(args));
+        let mut concerns = everywhere && command.flags.contains(Flags::WRITE);
+        let _ = dispatch::each_key(command, args, |index| concerns |= is_leaving(args.get(index)));
+        concerns
+    };
+    worker.node.pause.hold(&client.info, |is_leaving| match &client.transaction {
+        None => changes(handle, args, is_leaving),
+        Some(transaction) if handle.command().name == "exec" => transaction
+            .queue
+            .iter()
+            .any(|frame| super::find(frame.args()).is_ok_and(|handle| changes(handle, frame.args(), is_leaving))),
+        Some(_) => false,
+    })
 }
 
 /// `CLIENT UNBLOCK`.

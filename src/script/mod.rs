@@ -25,7 +25,7 @@ mod source;
 mod vm;
 mod watch;
 
-pub use apart::{Apart, Home};
+pub use apart::{Apart, Home, give_way};
 pub use failure::Stop;
 pub use library::{FunctionInfo, Libraries, Library, LoadError, RestorePolicy};
 pub use shared::Shared;

@@ -22,6 +22,7 @@ mod task;
 mod tests;
 mod tick;
 mod tls;
+mod transfer;
 mod transport;
 mod wait;
 mod watchdog;
