@@ -35,6 +35,8 @@ pub(super) struct Hub {
     pub(super) tls: Option<&'static Tls>,
     /// Whether a task works at a snapshot.
     pub(super) is_saving: Cell<bool>,
+    /// Transfers of keys to other servers that this worker is to bring to their end.
+    pub(super) transfers: Cell<usize>,
     /// The connections, by the ids of their clients.
     guests: RefCell<HashMap<u64, Rc<Guest>>>,
 }
@@ -81,6 +83,7 @@ impl Hub {
             fair: Fair::new(nonblocking)?,
             tls,
             is_saving: Cell::new(false),
+            transfers: Cell::new(0),
             guests: RefCell::default(),
         }))
     }

@@ -17,7 +17,23 @@ const SLEEP: Duration = Duration::from_millis(1);
 pub(super) fn take_over(hub: &Rc<Hub>, client: &mut Client) {
     if let Some(transfer) = client.transfer.take() {
         let (hub, id) = (hub.clone(), client.info.id);
-        task::spawn(async move { finish(&hub, &transfer).await }, move || format!("a transfer of client {id}"));
+        hub.transfers.set(hub.transfers.get() + 1);
+        task::spawn(
+            async move {
+                let _count = Count(&hub);
+                finish(&hub, &transfer).await;
+            },
+            move || format!("a transfer of client {id}"),
+        );
+    }
+}
+
+/// Counts a transfer until this is dropped.
+struct Count<'a>(&'a Hub);
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.transfers.set(self.0.transfers.get() - 1);
     }
 }
 
