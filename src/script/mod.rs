@@ -17,6 +17,7 @@ mod native;
 mod number;
 mod packing;
 mod packing_format;
+mod protect;
 mod random;
 mod reply;
 mod shared;
