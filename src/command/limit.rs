@@ -213,7 +213,7 @@ pub(super) fn clock(settings: &Settings) -> Clock {
 /// Bytes of the buffers of a client, of what it is sent by others, and of what is kept about it.
 pub(super) fn client_bytes(client: &ClientInfo) -> u64 {
     let query = client.query_capacity.load(Relaxed).max(client.query_bytes.load(Relaxed));
-    let bytes = query + client.output_bytes.load(Relaxed) + client.mailbox.bytes();
+    let bytes = query + client.output_memory() + client.mailbox.bytes();
     (bytes + size_of::<ClientInfo>()) as u64
 }
 

@@ -59,7 +59,7 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("migrate", -6, migrate)
     .doc(
         "Moves or copies keys to another server.",
         "host port:integer <key|\"\"> destination-db:integer timeout [COPY] [REPLACE] \
-         [AUTH password:string|AUTH2 <username:string password:string>] [KEYS key ...]",
+         [AUTH password|AUTH2 <username password>] [KEYS key ...]",
     )];
 
 /// An option of a call.
@@ -333,4 +333,118 @@ fn stand_in(worker: &Worker, transfer: &Transfer) -> Client {
     let mut client = Client::new(wait.info.clone(), &worker.node.acl);
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
     client
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::command::testing::Rig;
+    use crate::command::{Outcome, conclude, execute};
+    use crate::protocol::Frame;
+    use crate::session::{Client, Delivery, Transfer};
+
+    #[test]
+    fn arguments_are_looked_at_before_anything_is_sent() {
+        let mut rig = Rig::new();
+        rig.check(&[("SET k v", "+OK")]);
+        let not_empty = format!("-ERR {}", super::NOT_EMPTY);
+        for (request, reply) in [
+            ("MIGRATE h 1 k 0", "-ERR wrong number of arguments for 'migrate' command"),
+            ("MIGRATE h 1 none 0 9", "+NOKEY"),
+            ("MIGRATE h x none -1 -1 COPY replace AUTH p AUTH2 u p", "+NOKEY"),
+            ("MIGRATE h 1 k x 9", "-ERR value is not an integer or out of range"),
+            ("MIGRATE h 1 k 0 x", "-ERR value is not an integer or out of range"),
+            ("MIGRATE h 1 k 0 9 more", "-ERR syntax error"),
+            ("MIGRATE h 1 k 0 9 AUTH", "-ERR syntax error"),
+            ("MIGRATE h 1 k 0 9 AUTH2 u", "-ERR syntax error"),
+            ("MIGRATE h 1 k 0 9 KEYS k", &not_empty),
+            ("COMMAND GETKEYS MIGRATE h 1 k 0 9 COPY", "*1|$1|k"),
+            ("COMMAND GETKEYS MIGRATE h 1 k 0 9 AUTH keys", "*1|$1|k"),
+            ("COMMAND GETKEYS MIGRATE h 1 k 0 9 KEYS a", "-ERR Invalid arguments specified for command"),
+        ] {
+            assert_eq!(rig.run(request), reply, "{request}");
+        }
+        let list: &[&[u8]] = &[
+            b"COMMAND", b"GETKEYS", b"MIGRATE", b"h", b"1", b"", b"0", b"9", b"AUTH", b"KEYS", b"KEYS", b"KEYS", b"b",
+        ];
+        assert_eq!(rig.args(list), "*2|$4|KEYS|$1|b");
+        let list: &[&[u8]] = &[b"MIGRATE", b"h", b"1", b"", b"0", b"9", b"KEYS"];
+        assert_eq!(rig.args(list), "+NOKEY");
+    }
+
+    /// Begins to send keys to where nobody is. What comes of it is up to the test.
+    fn begin(rig: &Rig, client: &mut Client, request: &str) -> std::sync::Arc<Transfer> {
+        let frame: Frame = request.split(' ').collect();
+        assert_eq!(execute(&rig.worker, client, frame.args(), &mut Vec::new()), Outcome::Waits);
+        client.transfer.take().expect("it has begun")
+    }
+
+    fn outcome(rig: &Rig, client: &mut Client, request: &str) -> Outcome {
+        let frame: Frame = request.split(' ').collect();
+        execute(&rig.worker, client, frame.args(), &mut Vec::new())
+    }
+
+    #[test]
+    fn who_changes_keys_on_their_way_waits_and_what_changed_stays() {
+        let mut rig = Rig::new();
+        let (mut mover, mut other) = (rig.connect(), rig.connect());
+        let delivered = |accepted: bool| Delivery { accepted: vec![accepted], failure: None };
+        for (request, waits) in [
+            ("SET k 1", true),
+            ("DEL x k", true),
+            ("EVAL return(1) 0", false),
+            ("EVAL return(1) 1 k", true),
+            ("EVAL_RO return(1) 1 k", false),
+            ("FLUSHALL", true),
+            ("SWAPDB 0 1", true),
+            ("SET other 1", false),
+            ("GET k", false),
+            ("PUBLISH k v", false),
+            ("MULTI", false),
+            ("INCR k", false),
+            ("EXEC", true),
+            ("DISCARD", false),
+        ] {
+            rig.run("SET k 1");
+            let transfer = begin(&rig, &mut mover, "MIGRATE 127.0.0.1 0 k 0 9");
+            assert_eq!(outcome(&rig, &mut other, request) == Outcome::Paused, waits, "{request}");
+            assert_eq!(rig.worker.node.pause.is_held(other.info.id), waits, "{request}");
+            assert_eq!(rig.run(&format!("CLIENT UNBLOCK {}", mover.info.id)), ":0");
+            assert!(conclude(&rig.worker, &transfer, &delivered(true)));
+            assert_eq!(rig.served(&mut mover).as_deref(), Some("+OK"));
+            assert_eq!(rig.run("EXISTS k"), ":0");
+            assert!(!rig.worker.node.pause.may_be_on() && !rig.worker.node.pause.is_held(other.info.id));
+            assert!(!other.info.blocked.load(Relaxed));
+        }
+        // What was not delivered stays, and so does what a script has changed without having said so.
+        rig.run("SET k 1");
+        let transfer = begin(&rig, &mut mover, "MIGRATE 127.0.0.1 0 k 0 9");
+        assert!(conclude(&rig.worker, &transfer, &delivered(false)));
+        let transfer = begin(&rig, &mut mover, "MIGRATE 127.0.0.1 0 k 0 9");
+        rig.args(&[b"EVAL", b"return redis.call('INCR', 'k')", b"0"]);
+        assert!(conclude(&rig.worker, &transfer, &delivered(true)));
+        assert_eq!(rig.served(&mut mover), Some(format!("-ERR {}", super::CHANGED)));
+        rig.check(&[("GET k", "$1|2")]);
+        // Copies hold nobody back.
+        let transfer = begin(&rig, &mut mover, "MIGRATE 127.0.0.1 0 k 0 9 COPY");
+        rig.check(&[("INCR k", ":3")]);
+        assert!(conclude(&rig.worker, &transfer, &delivered(true)));
+        assert_eq!(rig.served(&mut mover).as_deref(), Some("+OK"));
+        rig.check(&[("GET k", "$1|3")]);
+    }
+
+    #[test]
+    fn so_many_transfers_go_at_once() {
+        let mut rig = Rig::new();
+        rig.run("SET k 1");
+        let mut movers: Vec<Client> = (0..super::MOST).map(|_| rig.connect()).collect();
+        let transfers: Vec<_> =
+            movers.iter_mut().map(|mover| begin(&rig, mover, "MIGRATE 127.0.0.1 0 k 0 9 COPY")).collect();
+        let mut late = rig.connect();
+        assert_eq!(outcome(&rig, &mut late, "MIGRATE 127.0.0.1 0 k 0 9"), Outcome::Busy);
+        assert!(!rig.worker.node.pause.may_be_on());
+        assert!(conclude(&rig.worker, &transfers[0], &Delivery::default()));
+        assert_eq!(outcome(&rig, &mut late, "MIGRATE 127.0.0.1 0 k 0 9"), Outcome::Waits);
+    }
 }

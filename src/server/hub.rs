@@ -73,12 +73,14 @@ pub(super) struct Stay {
 impl Hub {
     /// The state of a worker without connections. Its own sockets do not block if `nonblocking`, as epoll needs it.
     pub(super) fn new(worker: Worker, nonblocking: bool, tls: Option<&'static Tls>) -> io::Result<Rc<Hub>> {
+        let buffers = Buffers::default();
+        buffers.bound(worker.settings.maxmemory);
         Ok(Rc::new(Hub {
             node: worker.node,
             counters: worker.counters(),
             worker: RefCell::new(Rc::new(worker)),
             home: Home::default(),
-            buffers: Buffers::default(),
+            buffers,
             convoy: Convoy::default(),
             fair: Fair::new(nonblocking)?,
             tls,
@@ -93,7 +95,9 @@ impl Hub {
     pub(super) fn refreshed(&self) -> Ref<'_, Rc<Worker>> {
         // Nobody else has it: who runs long has left its deputy here.
         if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut()) {
-            worker.refresh();
+            if worker.refresh() {
+                self.buffers.bound(worker.settings.maxmemory);
+            }
         }
         self.worker.borrow()
     }
