@@ -125,6 +125,9 @@ mod tests {
         buffers.bound(KEPT_PART * 2 * FRESH as u64);
         buffers.give(Vec::with_capacity(1 << 19));
         assert_eq!((idle(), buffers.bytes.get()), (2, 2 * FRESH));
+        // Both were needed before that.
+        buffers.tidy();
+        assert_eq!(idle(), 2);
         buffers.tidy();
         assert_eq!(idle(), 0);
     }

@@ -94,10 +94,10 @@ impl Hub {
     #[inline]
     pub(super) fn refreshed(&self) -> Ref<'_, Rc<Worker>> {
         // Nobody else has it: who runs long has left its deputy here.
-        if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut()) {
-            if worker.refresh() {
-                self.buffers.bound(worker.settings.maxmemory);
-            }
+        if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut())
+            && worker.refresh()
+        {
+            self.buffers.bound(worker.settings.maxmemory);
         }
         self.worker.borrow()
     }

@@ -19,7 +19,6 @@ pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
 pub use transfer::{Delivery, Transfer};
-pub use waiter::{Stage, Wait, Waiter, Waiters};
 pub use waiter::{Next, Stage, Wait, Waiter, Waiters};
 
 use std::sync::Arc;
