@@ -12,7 +12,7 @@ use super::row::{Command, Flags};
 use super::script_run::effect;
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
-use crate::session::{Client, ReplyMode, Transaction};
+use crate::session::{Client, Mode, ReplyMode, Transaction};
 use crate::store::{Held, Store};
 use crate::telemetry;
 
@@ -214,6 +214,13 @@ pub(super) fn perform(
         super::tracking::remember(worker, client, command, args);
     }
     let held = enter(worker, command, args)?;
+    if command.flags.contains(Flags::WRITE)
+        && worker.node.pause.may_be_on()
+        && client.mode == Mode::Direct
+        && super::pause::meets_leaving(worker, client, std::iter::once(args))
+    {
+        return Err(Error::Busy);
+    }
     // Looked at inside, because recording begins and ends while nobody is; what enters nothing looks again when it has run.
     if command.flags.contains(Flags::WRITE) && (held.is_none() || worker.node.keyspace.journal.is_on()) {
         return record::perform(worker, client, handle, args, out, held);

@@ -57,25 +57,38 @@ fn is_paused(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -
 
 /// Whether a command is to change a key that is on its way to another server, and therefore waits until that has ended.
 fn awaits_transfer(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
-    let changes = |handle: Handle, args: Args<'_>, is_leaving: &dyn Fn(&[u8]) -> bool| {
-        let command = handle.command();
-        if !effect(worker, handle, args).writes {
-            return false;
+    match &client.transaction {
+        None => meets_leaving(worker, client, std::iter::once(args)),
+        Some(transaction) if handle.command().name == "exec" => {
+            meets_leaving(worker, client, transaction.queue.iter().map(|frame| frame.args()))
         }
-        // What goes everywhere: of scripts, which may, only what they declare counts, because most keep to that.
-        let everywhere = command.keys.is_empty() || command.keys.iter().any(|spec| spec.is_everywhere(args));
-        let mut concerns = everywhere && command.flags.contains(Flags::WRITE);
-        let _ = dispatch::each_key(command, args, |index| concerns |= is_leaving(args.get(index)));
-        concerns
-    };
-    worker.node.pause.hold(&client.info, |is_leaving| match &client.transaction {
-        None => changes(handle, args, is_leaving),
-        Some(transaction) if handle.command().name == "exec" => transaction
-            .queue
-            .iter()
-            .any(|frame| super::find(frame.args()).is_ok_and(|handle| changes(handle, frame.args(), is_leaving))),
         Some(_) => false,
+    }
+}
+
+/// Whether any of these commands is to change a key that is on its way to another server. If so, the client is rung when that has
+/// ended. To be asked before the keys are entered, and once more inside: keys may have begun to leave in between.
+#[cold]
+pub(super) fn meets_leaving<'a>(
+    worker: &Worker,
+    client: &Client,
+    mut commands: impl Iterator<Item = Args<'a>>,
+) -> bool {
+    worker.node.pause.hold(&client.info, |is_leaving| {
+        commands.any(|args| super::find(args).is_ok_and(|handle| changes_leaving(worker, handle, args, is_leaving)))
     })
+}
+
+fn changes_leaving(worker: &Worker, handle: Handle, args: Args<'_>, is_leaving: &dyn Fn(&[u8]) -> bool) -> bool {
+    let command = handle.command();
+    if !effect(worker, handle, args).writes {
+        return false;
+    }
+    // What goes everywhere: of scripts, which may, only what they declare counts, because most keep to that.
+    let everywhere = command.keys.is_empty() || command.keys.iter().any(|spec| spec.is_everywhere(args));
+    let mut concerns = everywhere && command.flags.contains(Flags::WRITE);
+    let _ = dispatch::each_key(command, args, |index| concerns |= is_leaving(args.get(index)));
+    concerns
 }
 
 /// `CLIENT UNBLOCK`.
