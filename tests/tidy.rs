@@ -43,6 +43,7 @@ const UNSAFE: &[&str] = &[
     "src/persist/rdb/crc64.rs",
     "src/script/apart.rs",
     "src/script/native.rs",
+    "src/script/protect.rs",
     "src/script/slot.rs",
 ];
 
