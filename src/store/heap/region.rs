@@ -7,6 +7,7 @@
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
 
@@ -24,6 +25,9 @@ static CHUNKS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether chunks ask for huge pages.
 static HUGE: AtomicBool = AtomicBool::new(false);
+
+/// Where the chunks go that the mover is to move to huge pages.
+static MOVER: OnceLock<Sender<usize>> = OnceLock::new();
 
 /// The reservation, made when the first chunk is asked for.
 static REGION: OnceLock<Option<Region>> = OnceLock::new();
@@ -105,16 +109,32 @@ pub(super) unsafe fn give(base: *mut u8) {
     region.pool.lock().returned.push((base.addr() - region.base.addr()) / CHUNK);
 }
 
-/// Has a chunk, which was taken without, become a huge page: at once, where the kernel can (Linux 6.1), since its own search
-/// for such memory may take minutes.
+/// Asks for a huge page for a chunk that was taken without, and has the mover see to it now: the kernel's own search for such memory
+/// may take hours.
 ///
 /// # Safety
 /// `base` came from [`take`] and was not given back.
 pub(super) unsafe fn upgrade(base: *mut u8) {
     // SAFETY: the chunk is mapped; the advice does not change what it holds.
-    unsafe {
-        system::prefer_huge(base, CHUNK, true);
-        system::collapse(base, CHUNK);
+    unsafe { system::prefer_huge(base, CHUNK, true) };
+    if let Some(mover) = MOVER.get() {
+        // Without the mover the kernel finds it some day.
+        let _ = mover.send(base.expose_provenance());
+    }
+}
+
+/// Starts the thread that moves chunks to huge pages. That takes the kernel milliseconds each, most of which it waits, and no worker has
+/// those. To be called before workers are bound to their CPUs, because a thread begins where its maker is.
+pub(super) fn start_mover() {
+    let (sender, chunks) = std::sync::mpsc::channel::<usize>();
+    let run = move || {
+        for base in chunks {
+            // SAFETY: chunks stay mapped, and the advice does not change what they hold, whoever has them by now.
+            unsafe { system::collapse(ptr::with_exposed_provenance_mut(base), CHUNK) };
+        }
+    };
+    if MOVER.get().is_none() && std::thread::Builder::new().name("huge-pages".into()).spawn(run).is_ok() {
+        let _ = MOVER.set(sender);
     }
 }
 
