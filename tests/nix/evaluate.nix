@@ -12,20 +12,22 @@ let
     ../../nixos/tuning.nix
   ]
   ++ lib.optional old ./shim.nix;
-  evaluate =
-    settings:
+  evaluate = evaluateWith [ ];
+  evaluateWith =
+    more: settings:
     import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
-      modules = modules ++ [
-        ../../nixos/appliance.nix
-        settings
-      ];
+      modules =
+        modules
+        ++ more
+        ++ [
+          ../../nixos/appliance.nix
+          settings
+        ];
     };
-  failed =
-    settings:
-    map (one: one.message) (
-      builtins.filter (one: !one.assertion) (evaluate settings).config.assertions
-    );
+  failedOf =
+    system: map (one: one.message) (builtins.filter (one: !one.assertion) system.config.assertions);
+  failed = settings: failedOf (evaluate settings);
   large = settings: { roster.tuning.profile = "ent1-m"; } // settings;
   good = large {
     services.roster.requirePassFile = "/run/password";
@@ -62,14 +64,16 @@ let
     "irqbalance.enable must be off" = large { services.irqbalance.enable = true; };
   };
   isTold =
-    words: settings:
+    evaluate: words: settings:
     let
-      messages = failed settings;
+      messages = failedOf (evaluate settings);
     in
     builtins.length messages == 1 && lib.hasInfix words (lib.head messages);
   # Settings that no assertion has to catch, because the options themselves refuse them.
   isRefused =
     settings: !(builtins.tryEval (evaluate settings).config.system.build.toplevel.drvPath).success;
+  hasImages = builtins.pathExists (nixpkgs + "/nixos/modules/image/repart.nix");
+  image = evaluateWith [ ../../nixos/image-ab.nix ];
   expect = name: ok: if ok then name else throw "tests/nix/evaluate.nix: ${name} does not hold";
 in
 {
@@ -107,7 +111,15 @@ in
     }))
   ]
   ++ lib.mapAttrsToList (
-    words: settings: expect "a mistake is told: ${words}" (isTold words settings)
-  ) mistakes;
+    words: settings: expect "a mistake is told: ${words}" (isTold evaluate words settings)
+  ) mistakes
+  # A tree from before there were images of systemd-repart cannot take that part.
+  ++ lib.optionals hasImages (
+    import ./image.nix {
+      inherit lib expect failedOf;
+      isTold = isTold image;
+      evaluate = image;
+    }
+  );
   system = config.system.build.toplevel.drvPath;
 }
