@@ -145,6 +145,8 @@ in
       verityStore.enable = true;
       split = true;
       compression.enable = true;
+      # The systemd-import of systemd 257 does not know zstd, and writes it as it comes.
+      compression.algorithm = "xz";
       partitions = {
         ${partitionIds.esp} = {
           contents = {
@@ -189,8 +191,8 @@ in
       enable = true;
       # The kernel image comes last: without it a version is not booted.
       transfers = {
-        "10-verity" = transfer "${id}_@v.verity_@u.raw.zst" (partition "verity");
-        "20-store" = transfer "${id}_@v.store_@u.raw.zst" (partition "store");
+        "10-verity" = transfer "${id}_@v.verity_@u.raw.xz" (partition "verity");
+        "20-store" = transfer "${id}_@v.store_@u.raw.xz" (partition "store");
         "30-kernel" = transfer "${id}_@v.efi" {
           Type = "regular-file";
           Path = "/EFI/Linux";

@@ -60,7 +60,7 @@ in
       folder = tempfile.TemporaryDirectory()
       disk, updates = f"{folder.name}/disk", f"{folder.name}/updates"
       image = tempfile.NamedTemporaryFile()
-      subprocess.run("${hostPkgs.zstd}/bin/zstd -dc ${system.build.finalImage}/${image.repart.imageFile} >" + image.name, shell=True, check=True)
+      subprocess.run("${hostPkgs.xz}/bin/xz -dc ${system.build.finalImage}/${image.repart.imageFile} >" + image.name, shell=True, check=True)
       subprocess.run(["${virtualisation.qemu.package}/bin/qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", image.name, disk, "12G"], check=True)
       os.environ["NIX_DISK_IMAGE"] = disk
 

@@ -1,7 +1,10 @@
 # Evaluates the modules on a NixOS tree, or on the stand-in beside this file: what they make of good settings, and which mistakes they refuse.
 #
 #   nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg nixpkgs PATH -A attribute
-{ nixpkgs }:
+{
+  nixpkgs,
+  version ? "1",
+}:
 let
   pkgs = import nixpkgs { system = "x86_64-linux"; };
   inherit (pkgs) lib;
@@ -122,4 +125,22 @@ in
     }
   );
   system = config.system.build.toplevel.drvPath;
+
+  # What a version of the image with two places tells systemd's programs, for tests/vm/update to try with the real ones.
+  definitions =
+    let
+      inherit
+        (image {
+          system.image.version = version;
+          roster.image.storeMegabytes = 512;
+        })
+        config
+        ;
+    in
+    {
+      image = lib.mapAttrs (_: one: one.repartConfig) config.image.repart.partitions;
+      places = config.systemd.repart.partitions;
+      inherit (config.systemd.sysupdate) transfers;
+      kernel = config.system.boot.loader.ukiFile;
+    };
 }

@@ -33,6 +33,10 @@ in
   options.image.repart = {
     imageFileBasename = mkOption { type = types.str; };
     compression.enable = off;
+    compression.algorithm = option (types.enum [
+      "zstd"
+      "xz"
+    ]) "zstd";
     split = off;
     partitions = option (types.attrsOf (types.submodule partition)) { };
     verityStore = {
