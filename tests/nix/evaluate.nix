@@ -86,9 +86,7 @@ in
       lib.all (one: builtins.elem one config.boot.kernelParams) [
         "isolcpus=managed_irq,domain,2-15"
         "nohz_full=2-15"
-        "rcu_nocbs=2-15"
         "irqaffinity=0-1"
-        "skew_tick=1"
       ]
     ))
     (expect "sysctls come from the profile" (config.boot.kernel.sysctl."vm.swappiness" == "10"))

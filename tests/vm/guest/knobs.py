@@ -165,8 +165,8 @@ def sysctl(name):
     return lambda value: write(path, str(value))
 
 
-def running(report):
-    """Rows that can be changed while the machine runs"""
+def network_rows(report):
+    """Rows of the network, changed while the machine runs"""
     device = system.network()[1]
     irqs = [f"/proc/irq/{one.number}/" for one in system.interrupts(device)]
     turns(report, "interrupts of the network", *recorded(irqs), network)
@@ -178,7 +178,13 @@ def running(report):
     turns(report, "receive packet steering", lambda: steer("f", 0), lambda: steer("0", 0), network)
     turns(report, "receive flow steering", lambda: steer("f", 4096), lambda: steer("0", 0), network)
     turns(report, "queues of the network", lambda: queues(4), lambda: queues(len(HOUSEKEEPING)), network)
-    turns(report, "unbound kernel workers", *recorded(["workqueue"]), crowd)
+
+
+def kernel_rows(report):
+    """Rows of the kernel and of threads, changed while the machine runs"""
+    # With isolcpus the kernel has that mask by itself, so there is nothing that `roster tune` has changed.
+    unbound = "/sys/devices/virtual/workqueue/cpumask"
+    turns(report, "unbound kernel workers", lambda: write(unbound, "f"), lambda: write(unbound, "3"), crowd)
     turns(report, "statistics of virtual memory", *recorded(["stat_interval"]), network, busy)
     turns(report, "timer migration", *recorded(["timer_migration"]), network, busy)
     turns(report, "workers on their CPUs", lambda: serve(pin_workers="no"), serve, crowd)
@@ -233,7 +239,7 @@ def one_queue(report):
     turns(report, "steering one queue to the housekeeping CPUs", lambda: steer("0", 0), lambda: steer("3", 0), network)
 
 
-VARIANTS = {"profile": [booted, running, memory_and_queues], "one-queue": [one_queue]}
+VARIANTS = {"profile": [booted, network_rows, kernel_rows, memory_and_queues], "one-queue": [one_queue]}
 
 
 def main(report):
