@@ -265,7 +265,10 @@ in
     systemd.services.roster-disk = {
       description = "The disk of this machine, for its updates";
       wantedBy = [ "multi-user.target" ];
-      before = [ "systemd-sysupdate.service" ];
+      before = [
+        "systemd-sysupdate.service"
+        "systemd-sysupdate-update.service"
+      ];
       path = [
         pkgs.coreutils
         pkgs.util-linux

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::process::exit;
 
 use roster::config::{self, Action, Loaded};
-use roster::store::heap;
 use roster::{command, host, server, telemetry};
 
 #[global_allocator]
-static ALLOCATOR: heap::Counting = heap::Counting;
+static ALLOCATOR: roster::store::heap::Counting = roster::store::heap::Counting;
 
 fn main() {
     if let Some(answer) = host::tool::answer(std::env::args_os()) {
@@ -36,8 +35,6 @@ fn serve(loaded: Loaded) -> ! {
     let settings = &loaded.settings;
     telemetry::logging::start(settings.log_target, settings.loglevel, host::notify::stderr_is_journal())
         .unwrap_or_else(|error| fail(1, &error));
-    // Before the first record: where the system has them by advice, as the profiles set it, records lie on huge pages.
-    heap::set_huge_pages(true);
     match server::run(loaded) {
         Ok(status) => exit(status),
         Err(error) => {

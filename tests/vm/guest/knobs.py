@@ -186,7 +186,10 @@ def kernel_rows(report):
     unbound = "/sys/devices/virtual/workqueue/cpumask"
     turns(report, "unbound kernel workers", lambda: write(unbound, "f"), lambda: write(unbound, "3"), crowd)
     turns(report, "statistics of virtual memory", *recorded(["stat_interval"]), network, busy)
-    turns(report, "timer migration", *recorded(["timer_migration"]), network, busy)
+    # What profiles of this kind often have, and this one not.
+    migration = sysctl("kernel.timer_migration")
+    turns(report, "timer_migration = 0", lambda: migration(1), lambda: migration(0), network, busy)
+    migration(1)
     turns(report, "workers on their CPUs", lambda: serve(pin_workers="no"), serve, crowd)
 
 
