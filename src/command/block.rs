@@ -155,10 +155,13 @@ fn serve_queue(worker: &Worker, database: usize, key: &[u8]) -> Result<(), Error
     let mut place = 0;
     loop {
         let kind = kind_of(worker, database, key)?;
-        let Some((at, waiter)) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
+        let Some(next) = worker.node.waiters.next(database, key, kind, place) else { return Ok(()) };
         // Those behind it keep their places, whether it was served and has left the queue or not.
-        attempt(worker, &waiter)?;
-        place = at + 1;
+        attempt(worker, &next.waiter)?;
+        if next.is_last {
+            return Ok(());
+        }
+        place = next.place + 1;
     }
 }
 
@@ -168,15 +171,18 @@ fn kind_of(worker: &Worker, database: usize, key: &[u8]) -> Result<Option<Kind>,
     Ok(store.peek(key, |record| record.map(Record::kind)))
 }
 
+/// Bytes that most replies of waiting commands have room in: a key and an element.
+const REPLY_BYTES: usize = 192;
+
 /// Runs the command of one that waits; whether that ended its wait.
 fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
     if !waiter.claim() {
         return Ok(false);
     }
     let wait = &waiter.wait;
-    let mut client = Client::new(wait.info.clone(), &worker.node.acl);
+    let mut client = Client::substitute(wait.info.clone(), &worker.node.acl);
     (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(REPLY_BYTES);
     let args = wait.args.args();
     worker.stopwatch.start();
     let mark = worker.stopwatch.mark();

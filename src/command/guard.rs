@@ -21,7 +21,7 @@ pub(super) fn catalogue() -> Catalogue {
             let start = first.index();
             start..start + handle.subcommands().len()
         }),
-        is_subcommand: handle.row().container.is_some(),
+        is_subcommand: handle.container().is_some(),
     });
     Catalogue::new(entries.collect(), Categories::NAMES.iter().map(|(bit, name)| (*name, bit.0)).collect())
 }

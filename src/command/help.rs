@@ -14,7 +14,7 @@ pub(super) const fn row(group: Group, since: &'static str) -> Command {
 
 /// Replies a header, and two lines for each subcommand, as Redis does: how it is called, and what it is for.
 fn help(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
-    let container = cx.command.row().container.unwrap_or(cx.command);
+    let container = cx.command.container().unwrap_or(cx.command);
     let mut subcommands: Vec<_> = container.subcommands().map(|handle| handle.command()).collect();
     // HELP itself comes last, with a line of its own.
     subcommands.retain(|row| row.name != "help");

@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_was_served_is_who_it_was() {
+        let mut rig = Rig::new();
+        rig.run("ACL SETUSER alice on nopass ~* +@all");
+        let mut first = rig.connect();
+        rig.send(&mut first, "AUTH alice x");
+        assert_eq!(rig.send(&mut first, "BLPOP a 0"), None);
+        rig.run("RPUSH a 1");
+        assert_eq!(rig.served(&mut first).as_deref(), Some("*2|$1|a|$1|1"));
+        assert_eq!(rig.send(&mut first, "ACL WHOAMI").as_deref(), Some("$5|alice"));
+        assert!(rig.run("CLIENT LIST").contains(" user=alice "));
+    }
+
+    #[test]
     fn a_transaction_serves_when_it_is_over_and_does_not_wait_itself() {
         let mut rig = Rig::new();
         let mut waiting = rig.connect();

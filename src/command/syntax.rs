@@ -371,7 +371,7 @@ mod tests {
                 continue;
             }
             let (least, varies) = extent(&arguments);
-            let least = least + 1 + usize::from(handle.row().container.is_some());
+            let least = least + 1 + usize::from(handle.container().is_some());
             let given = row.arity.unsigned_abs() as usize;
             // Some commands of Redis check less by their arity than they need, never more.
             assert!(given <= least, "{name}: arity {}, but {least} words suffice", row.arity);

@@ -2,9 +2,11 @@
 //!
 //! This lists families, never commands.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use super::row::Command;
+use crate::protocol::word::{lower, short};
 
 /// The rows of each family.
 const FAMILIES: &[&[Command]] = &[
@@ -76,9 +78,9 @@ const FAMILIES: &[&[Command]] = &[
     super::wait::COMMANDS,
 ];
 
-/// A command by its place in the table. Subcommands follow their container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handle(u16);
+/// A command's row in the table.
+#[derive(Clone, Copy)]
+pub struct Handle(&'static Row);
 
 /// One row with what follows from it.
 pub struct Row {
@@ -86,15 +88,17 @@ pub struct Row {
     pub command: &'static Command,
     /// `get`, or `client|kill` for a subcommand.
     pub full_name: String,
-    /// The container of a subcommand.
-    pub container: Option<Handle>,
-    /// The subcommands of a container: a range of the table.
-    pub subcommands: std::ops::Range<u16>,
+    /// Its place in the table. Subcommands follow their container.
+    index: u16,
+    /// The container of a subcommand, by its place.
+    container: Option<u16>,
+    /// The subcommands of a container, by their places.
+    subcommands: std::ops::Range<u16>,
 }
 
 /// All commands.
 pub struct Table {
-    rows: Vec<Row>,
+    rows: &'static [Row],
     index: Index,
 }
 
@@ -123,7 +127,7 @@ impl Handle {
     /// The row.
     #[inline]
     pub fn row(self) -> &'static Row {
-        &TABLE.rows[self.0 as usize]
+        self.0
     }
 
     /// The row as written.
@@ -139,12 +143,17 @@ impl Handle {
 
     /// Its place in the table.
     pub fn index(self) -> usize {
-        self.0.into()
+        self.0.index.into()
     }
 
     /// The command at this place of the table.
     pub fn at(index: usize) -> Option<Handle> {
-        (index < TABLE.rows.len()).then_some(Handle(index as u16))
+        TABLE.rows.get(index).map(Handle)
+    }
+
+    /// The container of a subcommand.
+    pub fn container(self) -> Option<Handle> {
+        Handle::at(self.0.container?.into())
     }
 
     /// The subcommand of this name, in any case.
@@ -154,48 +163,86 @@ impl Handle {
 
     /// The subcommands.
     pub fn subcommands(self) -> impl ExactSizeIterator<Item = Handle> {
-        self.row().subcommands.clone().map(Handle)
+        let places = self.row().subcommands.clone();
+        TABLE.rows[places.start.into()..places.end.into()].iter().map(Handle)
     }
+}
+
+thread_local! {
+    /// What this thread has found last: the next request often has the same name, and a guess that the processor can make by itself
+    /// costs less than the way through the index.
+    static LAST: Cell<Option<(Name, Handle)>> = const { Cell::new(None) };
 }
 
 /// The command of this name, in any case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<Handle> {
-    let (_, handle) = TABLE.index.find(name)?;
+    let word = Name::of(name);
+    let (_, handle) = match LAST.get() {
+        Some(last) if last.0 == word => last,
+        _ => {
+            let found = TABLE.index.find(word)?;
+            LAST.set(Some(found));
+            found
+        }
+    };
     let is_known = name.len() <= COVERED || handle.command().name.as_bytes().eq_ignore_ascii_case(name);
     is_known.then_some(handle)
 }
 
 /// Commands without their subcommands, in the table's order.
 pub fn all() -> impl Iterator<Item = Handle> {
-    every().filter(|handle| handle.row().container.is_none())
+    every().filter(|handle| handle.0.container.is_none())
 }
 
 /// Commands and subcommands, in the table's order.
 pub fn every() -> impl Iterator<Item = Handle> {
-    (0..TABLE.rows.len() as u16).map(Handle)
+    TABLE.rows.iter().map(Handle)
 }
 
 impl Table {
     fn build(families: &[&'static [Command]]) -> Table {
         let mut rows: Vec<Row> = Vec::new();
         for command in families.iter().copied().flatten() {
-            let container = rows.len() as u16;
-            let first = container + 1;
-            let subcommands = first..first + command.subcommands.len() as u16;
-            rows.push(Row { command, full_name: command.name.to_string(), container: None, subcommands });
+            let index = rows.len() as u16;
+            let subcommands = index + 1..index + 1 + command.subcommands.len() as u16;
+            rows.push(Row { command, full_name: command.name.to_string(), index, container: None, subcommands });
             for sub in command.subcommands {
                 rows.push(Row {
                     command: sub,
                     full_name: format!("{}|{}", command.name, sub.name),
-                    container: Some(Handle(container)),
+                    index: rows.len() as u16,
+                    container: Some(index),
                     subcommands: 0..0,
                 });
             }
         }
-        let names = rows.iter().enumerate().filter(|(_, row)| row.container.is_none());
-        let names: Vec<_> = names.map(|(at, row)| (Name::of(row.command.name.as_bytes()), Handle(at as u16))).collect();
+        // There is one table, and it lasts as long as the process: so a handle is the row's address.
+        let rows: &'static [Row] = rows.leak();
+        let names = rows.iter().filter(|row| row.container.is_none());
+        let names: Vec<_> = names.map(|row| (Name::of(row.command.name.as_bytes()), Handle(row))).collect();
         Table { index: Index::build(&names), rows }
+    }
+}
+
+impl PartialEq for Handle {
+    #[inline]
+    fn eq(&self, other: &Handle) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Handle {}
+
+impl std::hash::Hash for Handle {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.index.hash(state);
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.full_name)
     }
 }
 
@@ -230,30 +277,6 @@ impl Name {
         let hash = self.mix().wrapping_add(u64::from(displacement).wrapping_mul(0xbf58_476d_1ce4_e5b9));
         (hash ^ (hash >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) as usize >> 20 & (size - 1)
     }
-}
-
-/// Up to seven bytes as one word, without a call to copy them.
-#[inline]
-fn short(bytes: &[u8]) -> u64 {
-    let half = |at: usize| u64::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    match *bytes {
-        [] => 0,
-        [one] => one.into(),
-        [_, _] => half(0),
-        [_, _, third] => half(0) | u64::from(third) << 16,
-        // From both ends; where they overlap they agree.
-        [first, second, third, fourth, ..] => {
-            let [.., a, b, c, d] = *bytes else { return 0 };
-            let ends = [[first, second, third, fourth], [a, b, c, d]].map(|end| u64::from(u32::from_le_bytes(end)));
-            ends[0] | ends[1] << (8 * (bytes.len() - 4))
-        }
-    }
-}
-
-/// Eight letters in lower case.
-#[inline]
-fn lower(word: u64) -> u64 {
-    u64::from_le_bytes(word.to_le_bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 impl Index {
@@ -298,8 +321,7 @@ impl Index {
     }
 
     #[inline]
-    fn find(&self, name: &[u8]) -> Option<(Name, Handle)> {
-        let name = Name::of(name);
+    fn find(&self, name: Name) -> Option<(Name, Handle)> {
         let displacement = self.displacements[name.bucket(self.displacements.len())];
         self.slots[name.place(displacement, self.slots.len())].filter(|(found, _)| *found == name)
     }

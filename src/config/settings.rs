@@ -95,6 +95,8 @@ settings! {
         shards: Quantity = "auto", Kind::AutoPower { min: 16, max: 16_384 }, fixed;
         /// Ranges of shards, each in the care of a group of workers; `auto` is one for each worker.
         segments: Quantity = "auto", Kind::AutoInteger { min: 1, max: 1_024 }, fixed;
+        /// Lay records on huge pages, where the system gives transparent ones to programs that ask.
+        huge_pages: bool = "yes", Kind::Flag, fixed;
         /// Background rounds a second: expiry, idle clients, statistics.
         hz: u32 = "10", Kind::Integer { min: 1, max: 500 };
         /// Effort of the search for expired keys, from 1 (least) to 10.

@@ -14,6 +14,8 @@ pub const BACKGROUND_MAX: usize = 16 << 20;
 /// Bytes that may wait before commands that would change what was not encoded yet have to wait, too.
 pub const URGENT_MAX: usize = 128 << 20;
 
+/// Bytes that a chunk has before it goes to the writer, which is woken for each.
+const CHUNK_BYTES: usize = 128 << 10;
 /// Chunks whose memory is kept to be used again, and the bytes of the largest of them.
 const SPARES: usize = 64;
 const SPARE_BYTES: usize = 256 << 10;
@@ -27,10 +29,19 @@ pub struct Snapshot {
     filled: Condvar,
     /// The queue's bytes, to be looked at without its lock.
     waiting: AtomicUsize,
-    /// Encoders, and the memory of chunks that were written, to be used again.
-    encoders: Mutex<(Vec<Encoder>, Vec<Vec<u8>>)>,
+    pots: Mutex<Vec<Pot>>,
+    /// The memory of chunks that were written, to be used again.
+    spares: Mutex<Vec<Vec<u8>>>,
     compresses: bool,
     keys: AtomicU64,
+}
+
+/// An encoder and the chunk that it fills. There are as many as workers have encoded at the same time.
+struct Pot {
+    encoder: Encoder,
+    chunk: Vec<u8>,
+    /// The database that the chunk's last record belongs to.
+    selected: Option<usize>,
 }
 
 #[derive(Default)]
@@ -56,7 +67,8 @@ impl Snapshot {
             queue: Mutex::default(),
             filled: Condvar::new(),
             waiting: AtomicUsize::new(0),
-            encoders: Mutex::default(),
+            pots: Mutex::default(),
+            spares: Mutex::default(),
             compresses,
             keys: AtomicU64::new(0),
         }
@@ -101,7 +113,7 @@ impl Snapshot {
     pub fn give_back(&self, mut chunk: Vec<u8>) {
         if chunk.capacity() <= SPARE_BYTES {
             chunk.clear();
-            let (_, spares) = &mut *self.encoders.lock();
+            let mut spares = self.spares.lock();
             if spares.len() < SPARES {
                 spares.push(chunk);
             }
@@ -118,6 +130,15 @@ impl Snapshot {
     }
 }
 
+/// Gives the snapshot up if encoding panics, since the chunk at hand also has records of slices that count as taken.
+struct Unwinding<'a>(&'a Snapshot);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        self.0.lose();
+    }
+}
+
 impl Taker for Snapshot {
     fn room(&self, urgent: bool) -> Room {
         let most = if urgent { URGENT_MAX } else { BACKGROUND_MAX };
@@ -129,29 +150,37 @@ impl Taker for Snapshot {
     }
 
     fn take(&self, each: &mut Each<'_>) {
-        let (encoder, chunk) = {
-            let (encoders, spares) = &mut *self.encoders.lock();
-            (encoders.pop(), spares.pop())
-        };
-        let (mut encoder, mut chunk) =
-            (encoder.unwrap_or_else(|| Encoder::new(self.compresses)), chunk.unwrap_or_default());
-        let (mut selected, mut keys) = (None, 0);
+        // The last one that was put back comes first, so that few chunks are filled at a time.
+        let pot = self.pots.lock().pop();
+        let mut pot = pot.unwrap_or_else(|| Pot {
+            encoder: Encoder::new(self.compresses),
+            chunk: Vec::new(),
+            selected: None,
+        });
+        let mut keys = 0;
+        let unwinding = Unwinding(self);
         each(&mut |index, entry| {
-            if selected.replace(index) != Some(index) {
-                database(&mut chunk, index as u64);
+            if pot.selected.replace(index) != Some(index) {
+                database(&mut pot.chunk, index as u64);
             }
             let traits = Traits { expiry: entry.expiry(), ..Traits::default() };
-            record(&mut chunk, &mut encoder, entry.key(), entry.value(), traits);
+            record(&mut pot.chunk, &mut pot.encoder, entry.key(), entry.value(), traits);
             keys += 1;
         });
-        self.encoders.lock().0.push(encoder);
+        std::mem::forget(unwinding);
         self.keys.fetch_add(keys, Ordering::Relaxed);
-        if !chunk.is_empty() {
-            self.push(chunk);
+        if pot.chunk.len() >= CHUNK_BYTES {
+            let spare = self.spares.lock().pop().unwrap_or_default();
+            self.push(std::mem::replace(&mut pot.chunk, spare));
+            pot.selected = None;
         }
+        self.pots.lock().push(pot);
     }
 
     fn complete(&self) {
+        // Whoever took the last slice comes here after all have put their chunks back.
+        let pots = std::mem::take(&mut *self.pots.lock());
+        pots.into_iter().filter(|pot| !pot.chunk.is_empty()).for_each(|pot| self.push(pot.chunk));
         let mut queue = self.queue.lock();
         if queue.state == State::Open {
             queue.state = State::Complete;

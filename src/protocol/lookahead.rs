@@ -1,5 +1,7 @@
 //! A glance at the requests that follow, to fetch their keys' memory before they run.
 
+use super::header::plain;
+
 /// The second argument of each whole request at the head of a buffer; an empty one where a request has none.
 ///
 /// It is a guess for caches: nothing is validated beyond what walking needs, the first thing out of the ordinary (an inline
@@ -37,33 +39,35 @@ impl<'a> Iterator for SecondArguments<'a> {
 /// The second argument of the request at the head of `buf`, and what follows the request.
 #[inline]
 fn request(buf: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (count, mut rest) = header(buf, b'*')?;
-    if !(1..=64).contains(&count) {
-        return None;
-    }
+    let (b'*', count @ 1..=64, mut at) = line(buf, 0)? else { return None };
     let mut second: &[u8] = &[];
     for index in 0..count {
-        let (len, payload) = header(rest, b'$')?;
+        let (b'$', len, start) = line(buf, at)? else { return None };
+        let end = start.checked_add(len)?;
         if index == 1 {
-            second = payload.get(..len)?;
+            second = buf.get(start..end)?;
         }
-        rest = payload.get(len.checked_add(2)?..)?;
+        at = end.checked_add(2)?;
     }
-    Some((second, rest))
+    Some((second, buf.get(at..)?))
 }
 
-/// The number in a header line of up to seven digits, and what follows the line.
+/// The type and the number of the header line at the offset `at`, and the offset behind it.
 #[inline]
-fn header(buf: &[u8], kind: u8) -> Option<(usize, &[u8])> {
-    let (&first, digits) = buf.split_first()?;
-    if first != kind {
-        return None;
-    }
+fn line(buf: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    plain(buf, at).or_else(|| long(buf, at))
+}
+
+/// The same of up to seven digits, and close to the buffer's end.
+#[cold]
+fn long(buf: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    let (&kind, digits) = buf.get(at..)?.split_first()?;
     let mut value = 0;
-    for (at, &byte) in digits.iter().take(8).enumerate() {
+    for (index, &byte) in digits.iter().take(8).enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return (byte == b'\r' && at > 0).then(|| digits.get(at + 2..)).flatten().map(|rest| (value, rest));
+            let next = at + index + 3;
+            return (byte == b'\r' && index > 0 && next <= buf.len()).then_some((kind, value, next));
         }
         value = value * 10 + usize::from(digit);
     }

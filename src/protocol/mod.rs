@@ -8,7 +8,7 @@
 //! - [`lookahead`]: the keys of the requests that follow.
 //! - [`number`]: integers and doubles as Redis reads them; [`double`]: doubles as it prints them.
 //! - [`extended`]: the long double of INCRBYFLOAT.
-//! - [`reply`]: the reply writer; [`glob`]: patterns of keys.
+//! - [`reply`]: the reply writer; [`glob`]: patterns of keys; [`word`]: short strings in registers.
 
 pub mod args;
 pub mod big;
@@ -23,6 +23,7 @@ mod natural;
 pub mod number;
 pub mod reply;
 pub mod request;
+pub mod word;
 
 pub use args::{Args, Frame, Words};
 pub use big::Big;
@@ -34,6 +35,9 @@ pub use request::{Limits, Parser, Step};
 /// slot (Redis Cluster specification, "Hash tags").
 #[inline]
 pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
+    if !word::contains(key, b'{') {
+        return None;
+    }
     let open = key.iter().position(|&b| b == b'{')?;
     let rest = &key[open + 1..];
     let close = rest.iter().position(|&b| b == b'}')?;

@@ -292,9 +292,17 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn number_line(&mut self, kind: u8, value: i64) {
-        // One digit is by far the most common header and reply; it needs no formatter.
-        if (0..10).contains(&value) {
-            self.out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
+        // Up to three digits are by far the most common; they need no formatter, and a copy of one length no call.
+        if (0..1000).contains(&value) {
+            let (value, digit) = (value as u32, |number: u32| b'0' + (number % 10) as u8);
+            let (line, len) = match value {
+                0..10 => ([kind, digit(value), b'\r', b'\n', 0, 0, 0, 0], 4),
+                10..100 => ([kind, digit(value / 10), digit(value), b'\r', b'\n', 0, 0, 0], 5),
+                _ => ([kind, digit(value / 100), digit(value / 10), digit(value), b'\r', b'\n', 0, 0], 6),
+            };
+            let end = self.out.len() + len;
+            self.out.extend_from_slice(&line);
+            self.out.truncate(end);
             return;
         }
         let mut digits = itoa::Buffer::new();

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use super::args::{Args, Span};
 use super::big::{BIG, Big};
 use super::error::ProtocolError;
-use super::header::{Header, find, header};
+use super::header::{self, Header, find, header};
 use super::inline;
 
 /// Places of arguments whose memory the parser keeps for the next request.
@@ -28,6 +28,9 @@ const KEPT_SPANS: usize = 1024;
 
 /// Bytes of decoded inline words whose memory the parser keeps for the next request.
 const KEPT_SCRATCH: usize = 4096;
+
+/// Arguments of a request that is tried as a whole: reading it anew where it was not costs no more than that.
+const PLAIN_COUNT: usize = 16;
 
 /// The number of elements that a client may send before it has authenticated.
 const UNAUTHENTICATED_MULTIBULK: i64 = 10;
@@ -144,6 +147,9 @@ impl Parser {
         if self.stage != Stage::Start {
             return self.arguments(buf, limits);
         }
+        if let Some(consumed) = self.whole(buf, limits) {
+            return Ok(Step::Request { consumed });
+        }
         match buf.first() {
             Some(b'*') => match self.count(buf, limits)? {
                 Some(step) => Ok(step),
@@ -152,6 +158,31 @@ impl Parser {
             Some(_) => self.inline(buf, limits),
             None => Ok(Step::Incomplete { want: 1 }),
         }
+    }
+
+    /// Takes a request that lies at the head of the buffer as a whole, is of an ordinary size and has nothing unusual about it;
+    /// returns its length. Anything else is left to be looked at closely.
+    #[inline]
+    fn whole(&mut self, buf: &[u8], limits: &Limits) -> Option<usize> {
+        let (b'*', count @ 1..=PLAIN_COUNT, mut at) = header::plain(buf, 0)? else { return None };
+        if limits.unauthenticated || count > limits.multibulk {
+            return None;
+        }
+        for _ in 0..count {
+            let next = match header::plain(buf, at) {
+                Some((b'$', len, start)) if len <= limits.bulk_len && start + len + 2 <= buf.len() => {
+                    self.spans.push(Span::near(start, len));
+                    start + len + 2
+                }
+                _ => {
+                    self.spans.clear();
+                    return None;
+                }
+            };
+            at = next;
+        }
+        self.stage = Stage::Delivered;
+        Some(at)
     }
 
     /// The arguments of the request that the last step has found in `buf`.

@@ -33,6 +33,7 @@ use crate::command::{Facts, Node, bounds_of_loading, load_users, open_log, unix_
 use crate::config::{Handle, Loaded, Quantity, Settings};
 use crate::host::{self, cpu, memory, notify, tuning};
 use crate::persist::load::Loading;
+use crate::store::heap;
 use crate::web::{self, Health};
 use drain::Event;
 use driver::Choice;
@@ -70,6 +71,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         config_file: loaded.file.map_or_else(String::new, |file| file.display().to_string()),
         executable: std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
     };
+    heap::set_huge_pages(settings.huge_pages);
     let shards = shards(&settings);
     let node = Node::new(Handle::new(settings), places.cpus.len(), shards, facts);
     load_users(&node.acl, &node.config.current())?;

@@ -17,7 +17,7 @@ pub use pause::{Held, Pause};
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
-pub use waiter::{Stage, Wait, Waiter, Waiters};
+pub use waiter::{Next, Stage, Wait, Waiter, Waiters};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -90,8 +90,15 @@ pub struct Client {
 impl Client {
     /// A client that has just connected.
     pub fn new(info: Arc<ClientInfo>, acl: &Acl) -> Self {
+        let client = Client::substitute(info, acl);
+        client.info.set_user(client.login.user());
+        client
+    }
+
+    /// The state of a new connection in a client's place, for a command that is run for it by others. What is known of the client
+    /// stays as it is.
+    pub fn substitute(info: Arc<ClientInfo>, acl: &Acl) -> Self {
         let login = Login::new(acl);
-        info.set_user(login.user());
         Client {
             version: Version::Resp2,
             database: 0,

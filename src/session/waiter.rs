@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 use super::ClientInfo;
@@ -130,11 +131,25 @@ impl Waiter {
     }
 }
 
-/// A database and a key of it.
-type Place = (usize, Box<[u8]>);
-
 /// Those that wait for one key, by their places: so the first is found, and one in the middle leaves, without a look at the others.
-type Queue = BTreeMap<u64, Arc<Waiter>>;
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: BTreeMap<u64, Arc<Waiter>>,
+    turn: Turn,
+}
+
+/// Whether some worker serves a queue at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Nobodys,
+    Taken,
+    /// It is taken, and the key changed again meanwhile.
+    Again,
+}
+
+/// The queues of a database's keys. Hashes have a seed of the process: clients choose the keys.
+type Queues = HashMap<Box<[u8]>, Queue, RandomState>;
 
 /// Those that wait for keys, in the order in which they came.
 #[derive(Debug, Default)]
@@ -145,13 +160,31 @@ pub struct Waiters {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queues: HashMap<Place, Queue>,
+    /// By the database's index.
+    queues: Vec<Queues>,
     /// The place of the last one that came.
     last: u64,
-    /// Keys whose queue some worker serves at this moment; true if they changed again meanwhile.
-    turns: HashMap<Place, bool>,
     /// All that wait, by client, those that wait for no key included.
-    clients: HashMap<u64, Arc<Waiter>>,
+    clients: HashMap<u64, Arc<Waiter>, RandomState>,
+}
+
+impl Inner {
+    fn queue(&mut self, database: usize, key: &[u8]) -> Option<&mut Queue> {
+        self.queues.get_mut(database)?.get_mut(key)
+    }
+
+    /// Removes a queue in which nobody waits, unless it is being served.
+    fn tidy(&mut self, database: usize, key: &[u8]) {
+        if self.queue(database, key).is_some_and(|queue| queue.waiting.is_empty() && queue.turn == Turn::Nobodys) {
+            self.queues[database].remove(key);
+        }
+    }
+
+    /// The queues in which somebody waits, with their keys.
+    fn used(&self) -> impl Iterator<Item = (&[u8], &Queue)> {
+        let all = self.queues.iter().flatten().map(|(key, queue)| (&**key, queue));
+        all.filter(|(_, queue)| !queue.waiting.is_empty())
+    }
 }
 
 impl Waiters {
@@ -167,7 +200,7 @@ impl Waiters {
 
     /// Keys that somebody waits for.
     pub fn keys(&self) -> usize {
-        self.inner.lock().queues.len()
+        self.inner.lock().used().count()
     }
 
     /// How many wait for a limited time.
@@ -177,14 +210,14 @@ impl Waiters {
 
     /// Keys for whose removal somebody waits, too.
     pub fn keys_minding_removal(&self) -> usize {
-        let inner = self.inner.lock();
-        inner.queues.values().filter(|queue| queue.values().any(|waiter| waiter.wait.minds_removal)).count()
+        let minds = |queue: &Queue| queue.waiting.values().any(|waiter| waiter.wait.minds_removal);
+        self.inner.lock().used().filter(|(_, queue)| minds(queue)).count()
     }
 
     /// The keys of a database that somebody waits for.
     pub fn keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
         let inner = self.inner.lock();
-        inner.queues.keys().filter(|(number, _)| *number == database).map(|(_, key)| key.clone()).collect()
+        inner.queues.get(database).into_iter().flatten().map(|(key, _)| key.clone()).collect()
     }
 
     /// All that wait.
@@ -203,8 +236,16 @@ impl Waiters {
         inner.last += 1;
         let place = inner.last;
         waiter.place.store(place, Ordering::Relaxed);
+        let database = waiter.wait.database;
+        if inner.queues.len() <= database {
+            inner.queues.resize_with(database + 1, Queues::default);
+        }
         for key in &waiter.wait.keys {
-            inner.queues.entry((waiter.wait.database, key.clone())).or_default().insert(place, waiter.clone());
+            let queues = &mut inner.queues[database];
+            match queues.get_mut(key) {
+                Some(queue) => queue.waiting.insert(place, waiter.clone()),
+                None => queues.entry(key.clone()).or_default().waiting.insert(place, waiter.clone()),
+            };
         }
         inner.clients.insert(waiter.wait.info.id, waiter.clone());
         waiter.wait.info.blocked.store(true, Ordering::Relaxed);
@@ -214,13 +255,11 @@ impl Waiters {
     /// Takes a wait out of its keys' queues.
     pub fn remove(&self, waiter: &Arc<Waiter>) {
         let mut inner = self.inner.lock();
+        let database = waiter.wait.database;
         for key in &waiter.wait.keys {
-            let place = (waiter.wait.database, key.clone());
-            if let Some(queue) = inner.queues.get_mut(&place) {
-                queue.remove(&waiter.place.load(Ordering::Relaxed));
-                if queue.is_empty() {
-                    inner.queues.remove(&place);
-                }
+            if let Some(queue) = inner.queue(database, key) {
+                queue.waiting.remove(&waiter.place.load(Ordering::Relaxed));
+                inner.tidy(database, key);
             }
         }
         if inner.clients.remove(&waiter.wait.info.id).is_some() {
@@ -236,34 +275,44 @@ impl Waiters {
             return false;
         }
         let mut inner = self.inner.lock();
-        let place = (database, Box::from(key));
-        if !inner.queues.contains_key(&place) {
-            return false;
-        }
-        if let Some(again) = inner.turns.get_mut(&place) {
-            *again = true;
-            return false;
-        }
-        inner.turns.insert(place, false);
-        true
+        let Some(queue) = inner.queue(database, key) else { return false };
+        let is_free = queue.turn == Turn::Nobodys;
+        queue.turn = if is_free { Turn::Taken } else { Turn::Again };
+        is_free
     }
 
-    /// The first in a key's queue, from the place `from` on, for whom a value of type `kind` (or none) is worth an attempt; with
-    /// its place.
-    pub fn next(&self, database: usize, key: &[u8], kind: Option<Kind>, from: u64) -> Option<(u64, Arc<Waiter>)> {
-        let inner = self.inner.lock();
-        let queue = inner.queues.get(&(database, Box::from(key)))?;
+    /// The first in a key's queue, from the place `from` on, for whom a value of type `kind` (or none) is worth an attempt.
+    pub fn next(&self, database: usize, key: &[u8], kind: Option<Kind>, from: u64) -> Option<Next> {
+        let mut inner = self.inner.lock();
+        let queue = inner.queue(database, key)?;
         let suits = |waiter: &Waiter| match kind {
             Some(_) => waiter.wait.kind.is_none() || waiter.wait.kind == kind || waiter.wait.minds_removal,
             None => waiter.wait.minds_removal,
         };
-        queue.range(from..).find(|(_, waiter)| suits(waiter)).map(|(at, waiter)| (*at, waiter.clone()))
+        let (place, waiter) = queue.waiting.range(from..).find(|(_, waiter)| suits(waiter))?;
+        let is_last = queue.waiting.last_key_value().is_some_and(|(last, _)| last == place);
+        Some(Next { place: *place, waiter: waiter.clone(), is_last })
     }
 
     /// Ends a turn; whether the key changed meanwhile, so that there has to be another.
     pub fn end_turn(&self, database: usize, key: &[u8]) -> bool {
-        self.inner.lock().turns.remove(&(database, Box::from(key))).unwrap_or(false)
+        let mut inner = self.inner.lock();
+        let Some(queue) = inner.queue(database, key) else { return false };
+        let again = std::mem::take(&mut queue.turn) == Turn::Again;
+        inner.tidy(database, key);
+        again
     }
+}
+
+/// Whose turn it is in a queue.
+#[derive(Debug)]
+pub struct Next {
+    /// Its place.
+    pub place: u64,
+    /// The wait.
+    pub waiter: Arc<Waiter>,
+    /// Whether nobody stands behind it. Whoever comes later has looked at the key itself.
+    pub is_last: bool,
 }
 
 #[cfg(test)]
@@ -304,15 +353,19 @@ mod tests {
         assert!(waiters.begin_turn(0, b"a"));
         assert!(!waiters.begin_turn(0, b"a"), "another's turn");
         assert!(!waiters.begin_turn(1, b"a"), "another database");
-        let next = |kind, from| waiters.next(0, b"a", kind, from).map(|(at, waiter)| (at, waiter.wait.info.id));
+        let next = |kind, from| waiters.next(0, b"a", kind, from).map(|next| (next.place, next.waiter.wait.info.id));
         assert_eq!(next(Some(Kind::List), 0), Some((1, first.wait.info.id)));
         assert_eq!(next(Some(Kind::List), 2), Some((2, second.wait.info.id)));
         assert_eq!((next(Some(Kind::Hash), 0), next(None, 0), next(Some(Kind::List), 3)), (None, None, None));
         waiters.remove(&first);
         assert_eq!(next(Some(Kind::List), 0), Some((2, second.wait.info.id)));
         assert!(waiters.end_turn(0, b"a"), "it changed meanwhile");
+        assert!(waiters.begin_turn(0, b"a"));
         waiters.remove(&second);
         assert_eq!((waiters.len(), waiters.keys()), (0, 0));
+        waiters.add(&first);
+        assert!(!waiters.begin_turn(0, b"a"), "a turn outlasts those for whom it began");
+        assert!(waiters.end_turn(0, b"a") && waiters.begin_turn(0, b"a") && !waiters.end_turn(0, b"a"));
     }
 
     #[test]
@@ -337,9 +390,10 @@ mod tests {
         waiters.add(&queue[queue.len() - 1]);
         let mut place = 0;
         for waiter in &queue {
-            let (at, next) = waiters.next(0, b"a", Some(Kind::List), place).expect("somebody waits");
-            assert!(Arc::ptr_eq(&next, waiter) && at >= place);
-            place = at + 1;
+            let next = waiters.next(0, b"a", Some(Kind::List), place).expect("somebody waits");
+            assert!(Arc::ptr_eq(&next.waiter, waiter) && next.place >= place);
+            assert_eq!(next.is_last, Arc::ptr_eq(waiter, &queue[queue.len() - 1]));
+            place = next.place + 1;
         }
         assert_eq!((waiters.next(0, b"a", Some(Kind::List), place).is_none(), waiters.len()), (true, queue.len()));
         queue.iter().for_each(|waiter| waiters.remove(waiter));

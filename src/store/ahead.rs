@@ -75,7 +75,7 @@ impl Ahead {
     }
 
     /// Where a key hashes to, if it was looked ahead for. Keys before it have had their turn.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: &[u8]) -> Option<Routed> {
         let known = &self.routes[self.place.get()..self.len.get()];
         for (at, routed) in known.iter().map(Cell::get).enumerate() {

@@ -22,10 +22,14 @@ use super::reclaim;
 use super::record::Record;
 use super::scan::{POSITION_BITS, walk_range};
 
-/// Bytes of records that a slice has about, where no single one has more: some 200 short strings, for which clients wait.
-const SLICE: u64 = 16 << 10;
+/// Bytes of records that a slice has about, where no single one has more: some 50 short strings, two or three buckets of a map,
+/// for which a client's command waits.
+const SLICE: u64 = 4 << 10;
 /// The most slices of a shard, as a power of two.
-const SLICE_BITS_MAX: u32 = 12;
+const SLICE_BITS_MAX: u32 = 14;
+/// Slices that a worker with time hands out at once, as a power of two: entering a shard and finding a place in it costs as much as
+/// some records.
+const RUN_BITS: u32 = 2;
 
 /// Whether a taker takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ struct Round {
     pending: AtomicUsize,
     /// Those, and orphans.
     left: AtomicUsize,
-    /// Whose turn it is, see [`Round::in_turn`].
+    /// Whose turn it is, in runs of slices, see [`Round::in_turn`].
     next: AtomicUsize,
     /// The index at the cut of the database of each identity.
     origins: Box<[u16]>,
@@ -138,31 +142,32 @@ impl Round {
         slice >> self.bits
     }
 
-    /// The positions of a slice.
-    fn positions(&self, slice: usize) -> Range<u64> {
-        let number = slice as u64 & ((1 << self.bits) - 1);
+    /// The positions of neighbouring slices of one shard.
+    fn positions(&self, slices: Range<usize>) -> Range<u64> {
+        let first = slices.start as u64 & ((1 << self.bits) - 1);
         let width = POSITION_BITS - self.bits;
-        number << width..(number + 1) << width
+        first << width..(first + slices.len() as u64) << width
     }
 
-    /// The slice whose turn it is at this count: one of each shard, then the next of each, so that workers who choose at the
-    /// same time do not want the same shard, which only one of them can own.
-    fn in_turn(&self, turn: usize) -> usize {
-        let shards = self.slices >> self.bits;
-        ((turn % shards) << self.bits) | (turn / shards)
+    /// The run of slices whose turn it is at this count: one of each shard, then the next of each, so that workers who choose at
+    /// the same time do not want the same shard, which only one of them can own.
+    fn in_turn(&self, turn: usize) -> Range<usize> {
+        let (shards, run) = (self.slices >> self.bits, self.bits.min(RUN_BITS));
+        let first = (turn % shards) << self.bits | (turn / shards) << run;
+        first..first + (1 << run)
     }
 
-    /// The next slice that was not handed out. From the end it starts anew: somebody may have failed to enter.
-    fn choose(&self) -> Option<usize> {
+    /// The next run of which something was not handed out. From the end it starts anew: somebody may have failed to enter.
+    fn choose(&self) -> Option<Range<usize>> {
         while self.pending.load(Ordering::Relaxed) > 0 {
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            if turn >= self.slices {
+            if turn >= self.slices >> self.bits.min(RUN_BITS) {
                 self.next.store(0, Ordering::Relaxed);
                 return None;
             }
-            let slice = self.in_turn(turn);
-            if self.is_pending(slice) {
-                return Some(slice);
+            let run = self.in_turn(turn);
+            if run.clone().any(|slice| self.is_pending(slice)) {
+                return Some(run);
             }
         }
         None
@@ -189,7 +194,7 @@ impl Keyspace {
         self.cut.is_active()
     }
 
-    /// Hands out one slice of the cut.
+    /// Hands out a few slices of the cut.
     pub fn continue_cut(&self, local: &Local) -> Progress {
         let Some(round) = self.round() else { return Progress::None };
         match round.taker.room(false) {
@@ -200,10 +205,12 @@ impl Keyspace {
                 return Progress::None;
             }
         }
-        let Some(slice) = round.choose() else { return self.continue_orphan(&round) };
-        let Ok(_held) = self.enter_in_turn(local, round.shard(slice) as u32) else { return Progress::Wait };
-        if round.is_pending(slice) {
-            self.hand_out(&round, slice);
+        let Some(run) = round.choose() else { return self.continue_orphan(&round) };
+        let Ok(_held) = self.enter_in_turn(local, round.shard(run.start) as u32) else { return Progress::Wait };
+        // Neighbours are handed out as one where nobody has taken one of them before.
+        match run.clone().all(|slice| round.is_pending(slice)) {
+            true => self.hand_out(&round, run),
+            false => run.filter(|&slice| round.is_pending(slice)).for_each(|slice| self.hand_out(&round, slice..slice + 1)),
         }
         Progress::Took
     }
@@ -251,13 +258,13 @@ impl Keyspace {
         let Some(round) = self.round() else { return };
         let slice = round.slice(shard, hash);
         if round.is_pending(slice) {
-            self.hand_out(&round, slice);
+            self.hand_out(&round, slice..slice + 1);
         }
     }
 
-    /// Gives a slice to the taker. The caller owns its shard, so nobody else does, and nobody changes it.
-    fn hand_out(&self, round: &Arc<Round>, slice: usize) {
-        let (shard, positions) = (round.shard(slice), round.positions(slice));
+    /// Gives neighbouring slices of a shard to the taker. The caller owns the shard, so nobody else does, and nobody changes them.
+    fn hand_out(&self, round: &Arc<Round>, slices: Range<usize>) {
+        let (shard, positions) = (round.shard(slices.start), round.positions(slices.clone()));
         round.taker.take(&mut |give| {
             for index in 0..self.databases() {
                 let Some(database) = self.used_database(index) else { continue };
@@ -266,13 +273,16 @@ impl Keyspace {
                 walk_range(map, self.hasher, positions.clone(), &mut |record| give(origin, record));
             }
         });
-        round.taken[slice / 64].fetch_or(1 << (slice % 64), Ordering::Release);
-        round.pending.fetch_sub(1, Ordering::AcqRel);
-        self.finish_one(round);
+        for slice in slices.clone() {
+            round.taken[slice / 64].fetch_or(1 << (slice % 64), Ordering::Release);
+        }
+        round.pending.fetch_sub(slices.len(), Ordering::AcqRel);
+        self.finish(round, slices.len());
     }
 
-    fn finish_one(&self, round: &Arc<Round>) {
-        if round.left.fetch_sub(1, Ordering::AcqRel) == 1 && self.end_cut(round) {
+    /// Counts slices, or an orphan, as done.
+    fn finish(&self, round: &Arc<Round>, count: usize) {
+        if round.left.fetch_sub(count, Ordering::AcqRel) == count && self.end_cut(round) {
             round.taker.complete();
         }
     }
@@ -311,10 +321,10 @@ impl Keyspace {
         let Some(mut orphan) = round.orphans.lock().pop() else { return Progress::Wait };
         let Some(slice) = orphan.slices.pop() else {
             reclaim::later(Box::new(orphan.database));
-            self.finish_one(round);
+            self.finish(round, 1);
             return Progress::Took;
         };
-        let (map, positions) = (&orphan.database.maps[round.shard(slice)], round.positions(slice));
+        let (map, positions) = (&orphan.database.maps[round.shard(slice)], round.positions(slice..slice + 1));
         round.taker.take(&mut |give| {
             walk_range(map, self.hasher, positions.clone(), &mut |record| give(orphan.origin, record));
         });
@@ -341,11 +351,13 @@ mod tests {
     #[test]
     fn every_slice_has_its_turn_and_neighbours_are_of_other_shards() {
         let keyspace = Keyspace::new(Shape { databases: 1, shards: 16, workers: 1 });
-        for bits in [0, 1, 5] {
+        for bits in [0, 1, RUN_BITS, 5] {
             let round = Round { bits, slices: 16 << bits, ..Round::new(&keyspace, Arc::new(Nobody)) };
-            let turns: Vec<usize> = (0..round.slices).map(|turn| round.in_turn(turn)).collect();
-            assert!(turns.windows(2).all(|two| round.shard(two[0]) != round.shard(two[1])), "{bits}");
-            let mut sorted = turns;
+            let runs = round.slices >> bits.min(RUN_BITS);
+            let turns: Vec<Range<usize>> = (0..runs).map(|turn| round.in_turn(turn)).collect();
+            assert!(turns.windows(2).all(|two| round.shard(two[0].start) != round.shard(two[1].start)), "{bits}");
+            assert!(turns.iter().all(|run| round.shard(run.start) == round.shard(run.end - 1)), "{bits}");
+            let mut sorted: Vec<usize> = turns.into_iter().flatten().collect();
             sorted.sort_unstable();
             assert!(sorted.into_iter().eq(0..round.slices), "{bits}");
         }

@@ -199,19 +199,23 @@ impl Local {
 #[must_use = "dropping the entry leaves the keyspace"]
 pub struct Held<'a> {
     keyspace: &'a Keyspace,
-    local: &'a Local,
-    /// False where an outer entry covers this one, which then has nothing to give back.
-    outermost: bool,
+    /// Who leaves; nobody where an outer entry covers this one, which then has nothing to give back. It is a word and no flag: read
+    /// together with its neighbours, a byte that was just written would have to wait for its way into the cache.
+    leaver: Option<&'a Local>,
 }
 
 impl Keyspace {
     /// Where a key hashes to.
+    // Always, because a route that goes through memory in pieces and is read as one is waited for.
+    #[inline(always)]
+    fn find_route(&self, local: &Local, key: &[u8]) -> Routed {
+        local.ahead.find(key).unwrap_or_else(|| self.hash_route(key))
+    }
+
     #[inline]
-    pub(super) fn find_route(&self, local: &Local, key: &[u8]) -> Routed {
-        local.ahead.find(key).unwrap_or_else(|| {
-            let hash = self.hasher.hash(key);
-            Routed { key, hash, shard: self.shard_of(key, hash) }
-        })
+    fn hash_route(&self, key: &[u8]) -> Routed {
+        let hash = self.hasher.hash(key);
+        Routed { key, hash, shard: self.shard_of(key, hash) }
     }
 
     /// Enters the shard of one key, beside other workers.
@@ -377,33 +381,31 @@ impl Keyspace {
     #[inline]
     fn outermost<'a>(&'a self, local: &'a Local, hold: Hold) -> Held<'a> {
         local.held.set(hold);
-        Held { keyspace: self, local, outermost: true }
+        Held { keyspace: self, leaver: Some(local) }
     }
 
     fn nested<'a>(&'a self, local: &'a Local) -> Result<Held<'a>, Busy> {
-        if local.is_barred() { Err(Busy) } else { Ok(Held { keyspace: self, local, outermost: false }) }
+        if local.is_barred() { Err(Busy) } else { Ok(Held { keyspace: self, leaver: None }) }
     }
 }
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        if !self.outermost {
-            return;
-        }
-        let (gate, worker) = (&self.keyspace.gate, self.local.worker);
-        match self.local.held.replace(Hold::Nothing) {
+        let Some(local) = self.leaver else { return };
+        let (gate, worker) = (&self.keyspace.gate, local.worker);
+        match local.held.replace(Hold::Nothing) {
             Hold::Nothing | Hold::Barred => (),
             Hold::Reading | Hold::Shared => {
-                self.local.routed.set(Routed::NOWHERE);
+                local.routed.set(Routed::NOWHERE);
                 gate.leave(worker);
             }
             Hold::Exclusive => {
-                self.local.routes.borrow_mut().clear();
-                gate.leave_exclusive(worker, &self.local.owned.borrow());
+                local.routes.borrow_mut().clear();
+                gate.leave_exclusive(worker, &local.owned.borrow());
             }
             Hold::Global => gate.leave_global(),
         }
-        self.local.settle(&self.keyspace.journal);
+        local.settle(&self.keyspace.journal);
     }
 }
