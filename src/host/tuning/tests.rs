@@ -93,11 +93,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("swappiness", "/proc/sys/vm/swappiness", "60"),
     ("restart of slow idle connections", "/proc/sys/net/ipv4/tcp_slow_start_after_idle", "1"),
     ("isolated CPUs", "/proc/cmdline", "isolcpus=3 nohz_full=2-15 irqaffinity=0-1"),
-    (
-        "no tick on busy CPUs",
-        "/proc/cmdline",
-        "isolcpus=managed_irq,domain,2-15 irqaffinity=0-1 -- nohz_full=2-15",
-    ),
+    ("no tick on busy CPUs", "/proc/cmdline", "isolcpus=managed_irq,domain,2-15 irqaffinity=0-1 -- nohz_full=2-15"),
     (
         "interrupts at boot",
         "/proc/cmdline",
