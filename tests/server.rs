@@ -14,6 +14,8 @@ mod http;
 mod limits;
 #[path = "server/manager.rs"]
 mod manager;
+#[path = "server/migrate.rs"]
+mod migrate;
 #[path = "server/operators.rs"]
 mod operators;
 #[path = "server/process.rs"]

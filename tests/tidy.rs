@@ -39,9 +39,11 @@ const UNSAFE: &[&str] = &[
     "src/store/chase.rs",
     "src/store/prefetch.rs",
     "src/value/buffer.rs",
+    "src/persist/background.rs",
     "src/persist/rdb/crc64.rs",
     "src/script/apart.rs",
     "src/script/native.rs",
+    "src/script/protect.rs",
     "src/script/slot.rs",
 ];
 

@@ -166,6 +166,11 @@ fn shown<'a>(handle: Handle, args: Args<'a>) -> Vec<&'a [u8]> {
                 words.iter_mut().skip(auth + 1).take(2).for_each(|word| *word = REDACTED);
             }
         }
+        "migrate" => {
+            for index in super::migrate::secrets(args) {
+                words[index] = REDACTED;
+            }
+        }
         "config|set" => {
             for pair in words.get_mut(2..).unwrap_or_default().chunks_exact_mut(2) {
                 if is_secret(pair[0]) {
@@ -223,6 +228,11 @@ mod tests {
         assert_eq!(of("HELLO 3"), "HELLO 3");
         assert_eq!(of("ACL SETUSER u >p"), "ACL SETUSER (redacted) (redacted)");
         assert_eq!(of("CONFIG SET hz 1 RequirePass p timeout"), "CONFIG SET hz 1 RequirePass (redacted) timeout");
+        assert_eq!(
+            of("MIGRATE h 1 k 0 9 copy auth p auth2 u p"),
+            "MIGRATE h 1 k 0 9 copy auth (redacted) auth2 (redacted) (redacted)"
+        );
+        assert_eq!(of("MIGRATE h 1 k 0 9 AUTH auth KEYS auth b"), "MIGRATE h 1 k 0 9 AUTH (redacted) KEYS auth b");
         assert_eq!(of("SET k v"), "SET k v");
     }
 

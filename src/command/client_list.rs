@@ -118,6 +118,7 @@ struct Buffers {
     /// Messages not yet sent, and how many.
     mail: usize,
     letters: usize,
+    output_memory: usize,
 }
 
 impl Buffers {
@@ -128,6 +129,7 @@ impl Buffers {
             free: client.query_capacity.load(Relaxed).saturating_sub(query),
             queued: client.queued_bytes.load(Relaxed),
             output: client.output_bytes.load(Relaxed),
+            output_memory: client.output_memory(),
             mail: client.mailbox.bytes(),
             letters: client.mailbox.len(),
         }
@@ -136,10 +138,13 @@ impl Buffers {
 
 impl std::fmt::Display for Buffers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Buffers { query, free, queued, output, mail, letters } = self;
-        let total = size_of::<ClientInfo>() + query + free + queued + output + mail;
+        let Buffers { query, free, queued, output, output_memory, mail, letters } = self;
+        let total = size_of::<ClientInfo>() + query + free + queued + output_memory + mail;
         let events = if output + mail > 0 { "rw" } else { "r" };
-        write!(f, " qbuf={query} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs={output} rbp={output}")?;
+        write!(
+            f,
+            " qbuf={query} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs={output_memory} rbp={output_memory}"
+        )?;
         write!(f, " obl={output} oll={letters} omem={mail} tot-mem={total} events={events}")
     }
 }

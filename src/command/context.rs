@@ -311,19 +311,21 @@ impl Worker {
         crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
     }
 
-    /// Reads the clock and, where they changed, the settings: once a batch.
+    /// Reads the clock and, where they changed, the settings: once a batch. Whether they changed.
     #[inline]
-    pub fn refresh(&mut self) {
+    pub fn refresh(&mut self) -> bool {
         self.now_ms = unix_ms();
         self.stopwatch.start();
         let generation = self.node.config.generation();
-        if generation != self.generation {
+        let changed = generation != self.generation;
+        if changed {
             self.generation = generation;
             self.settings = self.node.config.current();
             self.stopwatch.adopt(&self.settings);
             self.local.set_clock(super::limit::clock(&self.settings));
             self.node.listen_for(&self.settings);
         }
+        changed
     }
 
     /// 64 random bits (xorshift*; for sampling, not for secrets).

@@ -12,7 +12,7 @@ use super::row::{Command, Flags};
 use super::script_run::effect;
 use super::table::{self, Handle};
 use crate::protocol::{Args, Reply, Version};
-use crate::session::{Client, ReplyMode, Transaction};
+use crate::session::{Client, Mode, ReplyMode, Transaction};
 use crate::store::{Held, Store};
 use crate::telemetry;
 
@@ -60,7 +60,7 @@ fn takes_long(worker: &Worker, client: &Client, handle: Handle) -> bool {
         return false;
     }
     match &client.transaction {
-        Some(transaction) => handle.command().immediate && transaction.has_scripts,
+        Some(transaction) => handle.command().immediate && transaction.may_take_long,
         None => !handle.command().immediate,
     }
 }
@@ -177,7 +177,7 @@ fn enqueue(
     mut reply: Reply<'_>,
 ) -> Result<(), Error> {
     transaction.grows |= effect(worker, handle, args).grows;
-    transaction.has_scripts |= handle.command().may_take_long;
+    transaction.may_take_long |= handle.command().may_take_long;
     let limit = worker.settings.client_query_buffer_limit;
     super::transaction::queue(transaction, args, limit).inspect_err(|_| transaction.is_aborted = true)?;
     reply.simple("QUEUED");
@@ -214,6 +214,13 @@ pub(super) fn perform(
         super::tracking::remember(worker, client, command, args);
     }
     let held = enter(worker, command, args)?;
+    if command.flags.contains(Flags::WRITE)
+        && worker.node.pause.may_be_on()
+        && client.mode == Mode::Direct
+        && super::pause::meets_leaving(worker, client, std::iter::once(args))
+    {
+        return Err(Error::Busy);
+    }
     // Looked at inside, because recording begins and ends while nobody is; what enters nothing looks again when it has run.
     if command.flags.contains(Flags::WRITE) && (held.is_none() || worker.node.keyspace.journal.is_on()) {
         return record::perform(worker, client, handle, args, out, held);

@@ -162,7 +162,8 @@ fn getkeysandflags(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
     for (key, access) in keys {
         cx.reply.array(2);
         cx.reply.bulk(key);
-        write_names(&mut cx.reply, access.names());
+        // That of its specification, not of a key.
+        write_names(&mut cx.reply, access.names().filter(|name| *name != "incomplete"));
     }
     Ok(())
 }
@@ -176,7 +177,7 @@ pub(super) fn write_names(reply: &mut Reply<'_>, names: impl Iterator<Item = &'s
 /// The first key, the last (from the end where negative) and the step, as commands were described before key
 /// specifications; and whether those do not tell all keys.
 fn old_range(specs: &[KeySpec]) -> (i64, i64, i64, bool) {
-    let plain = |spec: &KeySpec| match (spec.begin, spec.find) {
+    let plain = |spec: &KeySpec| match (spec.begin.shown(), spec.find) {
         (Begin::Index(first), Find::Range { last, step, .. }) => {
             let last = i64::from(last);
             Some((first as i64, if last >= 0 { last + first as i64 } else { last }, step as i64))
@@ -229,9 +230,10 @@ fn write_info(reply: &mut Reply<'_>, handle: Handle) {
 }
 
 fn write_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
-    let note = match spec.begin {
+    let begin = spec.begin.shown();
+    let note = match begin {
         Begin::Sought(_, note) | Begin::Derived(_, note) => Some(note),
-        Begin::Index(_) | Begin::Keyword(..) => None,
+        Begin::Index(_) | Begin::Keyword(..) | Begin::Decided(..) => None,
     };
     reply.map(if note.is_some() { 4 } else { 3 });
     if let Some(note) = note {
@@ -241,7 +243,7 @@ fn write_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     reply.bulk(b"flags");
     write_names(reply, spec.access.names());
     reply.bulk(b"begin_search");
-    match spec.begin {
+    match begin {
         Begin::Index(index) => {
             write_search(reply, "index", 1);
             write_number(reply, "index", index as i64);
@@ -252,7 +254,7 @@ fn write_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             reply.bulk(word.as_bytes());
             write_number(reply, "startfrom", from.into());
         }
-        Begin::Sought(..) | Begin::Derived(..) => write_search(reply, "unknown", 0),
+        Begin::Sought(..) | Begin::Derived(..) | Begin::Decided(..) => write_search(reply, "unknown", 0),
     }
     reply.bulk(b"find_keys");
     match spec.find {

@@ -23,6 +23,8 @@ pub enum Begin {
     Keyword(&'static str, i32),
     /// Where a function finds it among the arguments; `COMMAND INFO` calls that unknown, with this note.
     Sought(fn(Args<'_>) -> Option<usize>, &'static str),
+    /// Where a function finds it among the arguments, which is not always where `COMMAND INFO` shows it to be.
+    Decided(fn(Args<'_>) -> Option<usize>, &'static Begin),
     /// Nowhere among the arguments, because the names derive from stored values; `COMMAND INFO` calls that unknown, with
     /// this note. The function tells whether a call has such keys: then it enters the whole keyspace.
     Derived(fn(Args<'_>) -> bool, &'static str),
@@ -92,6 +94,13 @@ pub enum Channels {
     All,
     /// All arguments, which are patterns of channels.
     Patterns,
+}
+
+impl Begin {
+    /// What `COMMAND INFO` shows.
+    pub(super) fn shown(self) -> Begin {
+        if let Begin::Decided(_, shown) = self { *shown } else { self }
+    }
 }
 
 impl KeySpec {
@@ -173,7 +182,7 @@ impl KeySpec {
                 };
                 found.map(|index| index + 1).filter(|&index| index < args.len())
             }
-            Begin::Sought(find, _) => find(args).filter(|&index| index < args.len()),
+            Begin::Sought(find, _) | Begin::Decided(find, _) => find(args).filter(|&index| index < args.len()),
             Begin::Derived(..) => None,
         }
     }

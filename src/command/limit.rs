@@ -32,6 +32,8 @@ pub struct Budget {
     shrunk_ms: AtomicU64,
     /// Up to when there may be clients that were told to go and have not freed their memory yet.
     leaving_until_ms: AtomicU64,
+    /// Held while clients are chosen that go.
+    evicting: parking_lot::Mutex<()>,
     /// Since when memory is over the limit, in milliseconds of Unix time; 0 if it is not.
     over_since_ms: AtomicU64,
     /// Milliseconds for which it was over before that.
@@ -129,12 +131,15 @@ pub fn make_room(worker: &Worker) -> Result<(), Error> {
 fn shrink(worker: &Worker, limit: u64) -> Result<(), Error> {
     let budget = &worker.node.budget;
     // Clients go before keys do. To look at all of them once in a while is enough.
+    // Another worker may be at it. What its clients give back is awaited, some microseconds, before keys go.
+    let alone = (clients_limit(&worker.settings) > 0).then(|| budget.evicting.lock());
     let first = budget.shrunk_ms.swap(worker.now_ms, Relaxed) != worker.now_ms;
-    if first {
-        evict_clients(worker);
-        if used(worker) <= limit {
-            return Ok(());
-        }
+    if first && alone.is_some() {
+        choose_clients(worker);
+    }
+    drop(alone);
+    if used(worker) <= limit {
+        return Ok(());
     }
     let evicted = evict(worker, limit);
     if first && worker.node.tracking.is_used() {
@@ -213,7 +218,7 @@ pub(super) fn clock(settings: &Settings) -> Clock {
 /// Bytes of the buffers of a client, of what it is sent by others, and of what is kept about it.
 pub(super) fn client_bytes(client: &ClientInfo) -> u64 {
     let query = client.query_capacity.load(Relaxed).max(client.query_bytes.load(Relaxed));
-    let bytes = query + client.output_bytes.load(Relaxed) + client.mailbox.bytes();
+    let bytes = query + client.output_memory() + client.mailbox.bytes();
     (bytes + size_of::<ClientInfo>()) as u64
 }
 
@@ -228,10 +233,15 @@ fn clients_limit(settings: &Settings) -> u64 {
 /// Disconnects the clients that take most, until all together are within `maxmemory-clients`. To be called ten times a
 /// second, by one worker.
 pub fn evict_clients(worker: &Worker) {
-    let limit = clients_limit(&worker.settings);
-    if limit == 0 {
-        return;
+    if clients_limit(&worker.settings) > 0 {
+        let _alone = worker.node.budget.evicting.lock();
+        choose_clients(worker);
     }
+}
+
+/// The same, with the lock held.
+fn choose_clients(worker: &Worker) {
+    let limit = clients_limit(&worker.settings);
     let clients = worker.node.registry.list();
     let mut sizes: Vec<_> =
         clients.iter().filter(|client| !client.is_killed()).map(|client| (client_bytes(client), client)).collect();

@@ -134,7 +134,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 fn client_buffers(cx: &Context<'_>) -> u64 {
     let of_client = |client: &crate::session::ClientInfo| {
         let input = client.query_capacity.load(Relaxed).max(client.query_bytes.load(Relaxed));
-        input + client.output_bytes.load(Relaxed) + client.mailbox.bytes() + client.queued_bytes.load(Relaxed)
+        input + client.output_memory() + client.mailbox.bytes() + client.queued_bytes.load(Relaxed)
     };
     cx.node.registry.list().iter().map(|client| of_client(client) as u64).sum()
 }

@@ -63,6 +63,8 @@ mod lolwut;
 mod memory;
 mod memory_stats;
 mod memory_usage;
+mod migrate;
+mod migrate_link;
 mod monitor;
 mod object;
 #[cfg(test)]
@@ -129,6 +131,7 @@ pub use guard::{check_users, load_users};
 pub use keyspec::{Access, Begin, Channels, Find, KeySpec};
 pub use limit::{Budget, evict_clients, make_room};
 pub use log::open_log;
+pub use migrate::conclude;
 pub use react::react;
 pub use record::Replay;
 pub use rewrite::keep_log;

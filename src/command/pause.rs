@@ -4,7 +4,7 @@ use super::block::{deadline_after_ms, unblock as end_of, unblocked};
 use super::context::Worker;
 use super::script_run::effect;
 use super::table::Handle;
-use super::{Context, Error, dispatch};
+use super::{Context, Error, Flags, dispatch};
 use crate::protocol::{Args, number};
 use crate::session::{Client, Held};
 
@@ -37,6 +37,10 @@ pub(super) fn unpause(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 /// Whether the pause holds a command of this client back, one that passed all checks.
 #[cold]
 pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
+    is_paused(worker, client, handle, args) || awaits_transfer(worker, client, handle, args)
+}
+
+fn is_paused(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
     match worker.node.pause.at(worker.now_ms) {
         // Clients that watch all others count as replicas, which are never held back.
         None => false,
@@ -49,6 +53,42 @@ pub(super) fn holds_back(worker: &Worker, client: &Client, handle: Handle, args:
             effect(worker, handle, args).writes || queued.iter().any(|frame| of_frame(frame.args()))
         }
     }
+}
+
+/// Whether a command is to change a key that is on its way to another server, and therefore waits until that has ended.
+fn awaits_transfer(worker: &Worker, client: &Client, handle: Handle, args: Args<'_>) -> bool {
+    match &client.transaction {
+        None => meets_leaving(worker, client, std::iter::once(args)),
+        Some(transaction) if handle.command().name == "exec" => {
+            meets_leaving(worker, client, transaction.queue.iter().map(|frame| frame.args()))
+        }
+        Some(_) => false,
+    }
+}
+
+/// Whether any of these commands is to change a key that is on its way to another server. If so, the client is rung when that has
+/// ended. To be asked before the keys are entered, and once more inside: keys may have begun to leave in between.
+#[cold]
+pub(super) fn meets_leaving<'a>(
+    worker: &Worker,
+    client: &Client,
+    mut commands: impl Iterator<Item = Args<'a>>,
+) -> bool {
+    worker.node.pause.hold(&client.info, |is_leaving| {
+        commands.any(|args| super::find(args).is_ok_and(|handle| changes_leaving(worker, handle, args, is_leaving)))
+    })
+}
+
+fn changes_leaving(worker: &Worker, handle: Handle, args: Args<'_>, is_leaving: &dyn Fn(&[u8]) -> bool) -> bool {
+    let command = handle.command();
+    if !effect(worker, handle, args).writes {
+        return false;
+    }
+    // What goes everywhere: of scripts, which may, only what they declare counts, because most keep to that.
+    let everywhere = command.keys.is_empty() || command.keys.iter().any(|spec| spec.is_everywhere(args));
+    let mut concerns = everywhere && command.flags.contains(Flags::WRITE);
+    let _ = dispatch::each_key(command, args, |index| concerns |= is_leaving(args.get(index)));
+    concerns
 }
 
 /// `CLIENT UNBLOCK`.

@@ -5,6 +5,7 @@ use super::script_call::Calls;
 use super::{Context, Error, Flags, Handle, Worker, account, limit};
 use crate::protocol::Args;
 use crate::script::{Ended, Features, Habit, Run, Scope};
+use crate::session::Mode;
 use crate::store::Held;
 
 /// A script that is about to run.
@@ -96,6 +97,12 @@ fn run_once(cx: &mut Context<'_>, script: &Script<'_>) -> Result<(Ended, bool), 
     let is_narrow = script.habit.scope() == Scope::Declared && !cx.node.keyspace.holds_everything(&cx.worker.local);
     let is_short = !script.features.allow_oom && is_short_of_memory(cx);
     let held = enter(cx, keys, is_narrow)?;
+    if cx.node.pause.may_be_on()
+        && cx.client.mode == Mode::Direct
+        && super::pause::meets_leaving(cx.worker, cx.client, std::iter::once(script.args))
+    {
+        return Err(Error::Busy);
+    }
     account::announce(cx.worker, cx.client, cx.command, script.args);
     let settings = &cx.worker.settings;
     let run = Run {

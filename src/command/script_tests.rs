@@ -29,6 +29,23 @@ fn values_become_replies() {
 }
 
 #[test]
+fn protected_calls_return_any_number_of_values() {
+    let mut rig = Rig::new();
+    // Every number around the least size of a stack, up to as many as can be returned at all.
+    let counts = (0..60).chain([4000, 7000]);
+    for count in counts {
+        for call in ["pcall(f)", "xpcall(f, f)"] {
+            let script = format!("local f = function() return unpack({{}}, 1, {count}) end return select('#', {call})");
+            assert_eq!(eval(&mut rig, &script, &[]), format!(":{}", count + 1), "{script}");
+        }
+    }
+    let deep = "local function f() return pcall(f) end local t = {f()} return {#t > 100, t[1], t[#t - 1], t[#t]}";
+    assert_eq!(eval(&mut rig, deep, &[]), "*4|:1|:1|$-1|$16|C stack overflow");
+    let deep = "local function f() return xpcall(f, function(e) return e end) end local t = {f()} return #t > 100";
+    assert_eq!(eval(&mut rig, deep, &[]), ":1");
+}
+
+#[test]
 fn errors_tell_where_they_are() {
     let mut rig = Rig::new();
     for (script, reply) in [

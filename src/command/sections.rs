@@ -168,7 +168,10 @@ impl Buffers {
             Buffers {
                 largest_input: sum.largest_input.max(input),
                 largest_output: sum.largest_output.max(output),
-                total: sum.total + input + output + bytes(&client.queued_bytes),
+                total: sum.total
+                    + input
+                    + (client.output_memory() + client.mailbox.bytes()) as u64
+                    + bytes(&client.queued_bytes),
                 subscribers: sum.subscribers + u64::from(client.is_subscriber()),
                 watching: sum.watching + u64::from(watched > 0),
                 watched_keys: sum.watched_keys + watched,

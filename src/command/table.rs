@@ -42,6 +42,7 @@ const FAMILIES: &[&[Command]] = &[
     super::list_pop::COMMANDS,
     super::list_position::COMMANDS,
     super::memory_usage::COMMANDS,
+    super::migrate::COMMANDS,
     super::monitor::COMMANDS,
     super::object::COMMANDS,
     super::pubsub::COMMANDS,

@@ -140,6 +140,13 @@ fn exec(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
         cx.client.transaction = Some(transaction);
         return Err(Error::Busy);
     };
+    if cx.node.pause.may_be_on()
+        && super::pause::meets_leaving(cx.worker, cx.client, transaction.queue.iter().map(Frame::args))
+    {
+        drop(held);
+        cx.client.transaction = Some(transaction);
+        return Err(Error::Busy);
+    }
     // A watched key past its time counts as changed; looking at it removes it, which tells the watch.
     for (database, key) in &cx.client.watched.keys {
         cx.store.select(*database).exists(key);

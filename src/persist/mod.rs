@@ -6,9 +6,10 @@
 //! - [`snapshot`]: what takes the records of a cut, encodes them, and hands them to whoever writes.
 //! - [`save`]: the file: written beside the old one, made durable, put in its place.
 //! - [`saves`]: which snapshots were taken and which one is, and what came of them.
-//! - [`load`]: a file's keys back into the keyspace, by all workers.
+//! - [`load`]: a file's keys back into the keyspace, by all workers; [`background`]: threads that stand back behind those.
 
 pub mod aof;
+mod background;
 pub mod load;
 pub mod log;
 pub mod rdb;

@@ -154,7 +154,10 @@ impl Saves {
             state.begun
         };
         let (saves, taken) = (self.clone(), snapshot.clone());
-        let run = move || saves.end(&plan, changes, save::save(&plan, &taken), taken.keys());
+        let run = move || {
+            super::background::stand_back();
+            saves.end(&plan, changes, save::save(&plan, &taken), taken.keys());
+        };
         if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(run) {
             snapshot.lose();
             keyspace.continue_cut(place.local);

@@ -135,7 +135,9 @@ struct Unwinding<'a>(&'a Snapshot);
 
 impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
-        self.0.lose();
+        if std::thread::panicking() {
+            self.0.lose();
+        }
     }
 }
 
@@ -152,11 +154,8 @@ impl Taker for Snapshot {
     fn take(&self, each: &mut Each<'_>) {
         // The last one that was put back comes first, so that few chunks are filled at a time.
         let pot = self.pots.lock().pop();
-        let mut pot = pot.unwrap_or_else(|| Pot {
-            encoder: Encoder::new(self.compresses),
-            chunk: Vec::new(),
-            selected: None,
-        });
+        let mut pot =
+            pot.unwrap_or_else(|| Pot { encoder: Encoder::new(self.compresses), chunk: Vec::new(), selected: None });
         let mut keys = 0;
         let unwinding = Unwinding(self);
         each(&mut |index, entry| {
@@ -167,7 +166,7 @@ impl Taker for Snapshot {
             record(&mut pot.chunk, &mut pot.encoder, entry.key(), entry.value(), traits);
             keys += 1;
         });
-        std::mem::forget(unwinding);
+        drop(unwinding);
         self.keys.fetch_add(keys, Ordering::Relaxed);
         if pot.chunk.len() >= CHUNK_BYTES {
             let spare = self.spares.lock().pop().unwrap_or_default();

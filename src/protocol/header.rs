@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_plain_is_what_a_close_look_finds() {
-        let numbers = ["", "-1", "+1", "0", "00", "01", "7", "10", "64", "99", "100", "4096", "9999", "10000", "1x", "/", ":"];
+        let numbers =
+            ["", "-1", "+1", "0", "00", "01", "7", "10", "64", "99", "100", "4096", "9999", "10000", "1x", "/", ":"];
         let ends = ["\r\n", "\r\r", "\r", "\n", "", "\r\n$", "\r\nabcdefghij"];
         let mut plainly = 0;
         for (number, end) in numbers.iter().flat_map(|number| ends.iter().map(move |end| (number, end))) {

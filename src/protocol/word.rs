@@ -38,7 +38,7 @@ pub fn lower(word: u64) -> u64 {
 pub fn contains(bytes: &[u8], byte: u8) -> bool {
     // A byte of the difference is zero where they are equal; the least one that is shows in its top bit.
     let holds = |word: u64| {
-        let difference = word ^ ONES * u64::from(byte);
+        let difference = word ^ (ONES * u64::from(byte));
         difference.wrapping_sub(ONES) & !difference & HIGH != 0
     };
     match (bytes.first_chunk(), bytes.last_chunk()) {

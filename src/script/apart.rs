@@ -4,6 +4,8 @@
 //! clock switches back to the worker's own stack ([`give_way`]), and the worker switches to the script's again when others have
 //! had their turn. What is not left in the middle pays for the two switches and for nothing else.
 //!
+//! MIGRATE within a script or a transaction, where nothing can be done without it, switches back while it waits for another server.
+//!
 //! What was begun is always brought to its end: Lua's frames cannot be unwound.
 
 use std::cell::Cell;
@@ -67,7 +69,7 @@ impl<'a, R> Apart<'a, R> {
         // SAFETY: what `run` borrows outlives the coroutine, which is driven to its end in `drop` at the latest, while all of that is
         // still borrowed. If this value is forgotten instead, the coroutine is never resumed, its stack is never freed, and the
         // frames on it lie idle: they are those of commands, of Lua and of its binding (only `give_way` leaves them in the middle,
-        // and only the hook of the virtual machine calls that), none of which lends anything to another thread.
+        // and only the hook of the virtual machine and MIGRATE call that), none of which lends anything to another thread.
         let coroutine = ManuallyDrop::new(unsafe { Coroutine::with_stack_unchecked(stack, run) });
         Ok(Apart { coroutine, home, _borrows: PhantomData })
     }
@@ -101,7 +103,7 @@ impl<R> Drop for Apart<'_, R> {
 ///
 /// Nothing that others may use meanwhile may be borrowed.
 #[cold]
-pub(super) fn give_way() {
+pub fn give_way() {
     // While it is left there is no way back from it.
     let Some(way) = WAY.take() else { return };
     // SAFETY: the way was noted at the start of what runs apart, on whose stack it lies, and is forgotten at its end. It is in its

@@ -10,7 +10,7 @@ use super::failure::{Failure, PRELUDE, error_table, handle, origin, raise, shown
 use super::library::is_name;
 use super::source::{Features, sha1_hex};
 use super::vm::{Ask, State};
-use super::{bits, cjson, convert, msgpack, native, packing};
+use super::{bits, cjson, convert, msgpack, native, packing, protect};
 use crate::protocol::{Version, Words};
 
 /// The globals of scripts and of functions as they are shown, the scripts' real ones, the runner, and what loads a library.
@@ -33,6 +33,8 @@ pub(super) fn build(state: &Rc<State>, version: &str) -> mlua::Result<(Lua, Part
 /// What the prelude is made of.
 fn natives(lua: &Lua, state: &Rc<State>) -> mlua::Result<Table> {
     let native = lua.create_table()?;
+    native.raw_set("pcall", protect::pcall(lua)?)?;
+    native.raw_set("xpcall", protect::xpcall(lua)?)?;
     native.raw_set("convert", lua.create_function(shown)?)?;
     let ends = |_: &Lua, raised: Value| {
         Ok(matches!(&raised, Value::Error(error) if matches!(Failure::find(error), Some(Failure::Stop(_)))))

@@ -17,6 +17,7 @@ mod native;
 mod number;
 mod packing;
 mod packing_format;
+mod protect;
 mod random;
 mod reply;
 mod shared;
@@ -25,7 +26,7 @@ mod source;
 mod vm;
 mod watch;
 
-pub use apart::{Apart, Home};
+pub use apart::{Apart, Home, give_way};
 pub use failure::Stop;
 pub use library::{FunctionInfo, Libraries, Library, LoadError, RestorePolicy};
 pub use shared::Shared;

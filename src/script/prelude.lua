@@ -6,7 +6,7 @@
 local G, native, libraries, redis = ...
 
 local error, type, rawnext, rawset, rawget = G.error, G.type, G.next, G.rawset, G.rawget
-local rawpcall, rawxpcall, rawresume = G.pcall, G.xpcall, G.coroutine.resume
+local rawpcall, rawxpcall, rawresume = native.pcall, native.xpcall, G.coroutine.resume
 local rawsetmetatable, rawgetmetatable, rawload, rawloadstring = G.setmetatable, G.getmetatable, G.load, G.loadstring
 local rawpairs, rawcollect, setfenv, select, byte = G.pairs, G.collectgarbage, G.setfenv, G.select, G.string.byte
 local newcoroutine = G.coroutine.create

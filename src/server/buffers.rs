@@ -54,24 +54,34 @@ impl Buffers {
         self.idle.borrow_mut().push(buffer);
     }
 
-    /// Frees the buffers that nobody needed since this was last called, and those beyond what `maxmemory` (0: no limit) allows
-    /// for. To be called once a second.
-    pub(super) fn tidy(&self, maxmemory: u64) {
+    /// Keeps no more than `maxmemory` (0: no limit) allows for. To be called as soon as that changes: what is kept here counts as
+    /// used, and would have keys evicted.
+    pub(super) fn bound(&self, maxmemory: u64) {
         let part = usize::try_from(maxmemory / KEPT_PART).unwrap_or(KEPT_ALL).max(FRESH);
         self.kept.set(if maxmemory == 0 { KEPT_ALL } else { part.min(KEPT_ALL) });
-        let mut idle = self.idle.borrow_mut();
         let mut bytes = self.bytes.get();
-        let unused = self.unused.get();
         // The one on top is the next to be used, and the last to go.
-        let over = idle.iter().take_while(|buffer| {
+        let over = |buffer: &&Vec<u8>| {
             let over = bytes > self.kept.get();
             bytes -= if over { buffer.capacity() } else { 0 };
             over
-        });
-        let gone = over.count().max(unused).min(idle.len());
-        idle.drain(..gone);
+        };
+        let gone = self.idle.borrow().iter().take_while(over).count();
+        self.drop_first(gone);
+        self.unused.set(self.unused.get().saturating_sub(gone));
+    }
+
+    /// Frees the buffers that nobody needed since this was last called. To be called once a second.
+    pub(super) fn tidy(&self) {
+        self.drop_first(self.unused.get());
+        self.unused.set(self.idle.borrow().len());
+    }
+
+    fn drop_first(&self, count: usize) {
+        let mut idle = self.idle.borrow_mut();
+        let count = count.min(idle.len());
+        idle.drain(..count);
         self.bytes.set(idle.iter().map(Vec::capacity).sum());
-        self.unused.set(idle.len());
     }
 }
 
@@ -103,19 +113,22 @@ mod tests {
         let busy: Vec<_> = (0..10).map(|_| buffers.take()).collect();
         busy.into_iter().for_each(|buffer| buffers.give(buffer));
         // All ten were needed at a time.
-        buffers.tidy(0);
+        buffers.tidy();
         assert_eq!((idle(), buffers.bytes.get()), (10, 10 * FRESH));
         let busy: Vec<_> = (0..3).map(|_| buffers.take()).collect();
         busy.into_iter().for_each(|buffer| buffers.give(buffer));
-        buffers.tidy(0);
+        buffers.tidy();
         assert_eq!((idle(), buffers.bytes.get()), (3, 3 * FRESH));
         let busy: Vec<_> = (0..3).map(|_| buffers.take()).collect();
         busy.into_iter().for_each(|buffer| buffers.give(buffer));
         // Where little memory is allowed, little is kept.
-        buffers.tidy(KEPT_PART * 2 * FRESH as u64);
+        buffers.bound(KEPT_PART * 2 * FRESH as u64);
         buffers.give(Vec::with_capacity(1 << 19));
         assert_eq!((idle(), buffers.bytes.get()), (2, 2 * FRESH));
-        buffers.tidy(0);
+        // Both were needed before that.
+        buffers.tidy();
+        assert_eq!(idle(), 2);
+        buffers.tidy();
         assert_eq!(idle(), 0);
     }
 }

@@ -179,6 +179,9 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
             while next == Next::Long {
                 next = self.batch.run_long(&self.hub, &self.sender.info, &mut out).await;
             }
+            if next == Next::Wait {
+                super::transfer::take_over(&self.hub, &mut self.batch.client);
+            }
             self.acknowledge(before).await;
             if let Next::Late(ms) = next {
                 // Only this connection waits. If it is killed meanwhile, sending fails.

@@ -57,12 +57,17 @@ pub(super) fn watch_signals(events: Sender<Event>) -> std::io::Result<()> {
 
 /// Waits on the main thread until the server is to end and its workers have drained, or `shutdown-timeout` has passed; then
 /// for what is to be saved. Returns the status to exit with: 0, or 1 if a second signal cut the end short or the end could
-/// not be saved.
+/// not be saved. The end may have been asked for already; `workers` are those that have not drained yet.
 pub(super) fn supervise(node: &'static Node, workers: usize, sender: &Sender<Event>, events: &Receiver<Event>) -> i32 {
     let mut deadline: Option<Instant> = None;
     let mut signalled = false;
     let mut drained = 0;
     while drained < workers {
+        if deadline.is_none() && node.shutdown.is_requested() {
+            notify::send("STOPPING=1");
+            let timeout = Duration::from_secs(node.config.current().shutdown_timeout.into());
+            deadline = Some(Instant::now() + if node.shutdown.is_hurried() { timeout.min(HURRY) } else { timeout });
+        }
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let Ok(event) = receive(events, left) else {
             let clients = node.registry.connected();
@@ -97,11 +102,6 @@ pub(super) fn supervise(node: &'static Node, workers: usize, sender: &Sender<Eve
             }
             Event::Drained => drained += 1,
             Event::Requested | Event::Ready(_) => (),
-        }
-        if deadline.is_none() && node.shutdown.is_requested() {
-            notify::send("STOPPING=1");
-            let timeout = Duration::from_secs(node.config.current().shutdown_timeout.into());
-            deadline = Some(Instant::now() + if node.shutdown.is_hurried() { timeout.min(HURRY) } else { timeout });
         }
     }
     let status = save_the_end(node, sender, events);
@@ -162,10 +162,10 @@ pub(super) async fn requested(node: &'static Node) {
 /// Lets a worker's connections finish: nothing more is received, what was received is executed and answered.
 ///
 /// A socket that is shut down for reading still gives what has arrived and then ends, so that no request is cut in two and
-/// no receive has to be cancelled. Who has just come may send the first request yet. More may come as long as `accepting` says so.
+/// no receive has to be cancelled. Keys on their way leave. Who has just come may send the first request yet. More may come as long as `accepting` says so.
 pub(super) async fn drain(hub: Rc<Hub>, accepting: impl Fn() -> bool) {
     let mut told = std::collections::HashSet::new();
-    while !hub.is_empty() || accepting() {
+    while !hub.is_empty() || hub.transfers.get() > 0 || accepting() {
         for guest in hub.guests() {
             if !has_just_come(&guest.info)
                 && told.insert(guest.info.id)

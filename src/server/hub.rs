@@ -35,6 +35,8 @@ pub(super) struct Hub {
     pub(super) tls: Option<&'static Tls>,
     /// Whether a task works at a snapshot.
     pub(super) is_saving: Cell<bool>,
+    /// Transfers of keys to other servers that this worker is to bring to their end.
+    pub(super) transfers: Cell<usize>,
     /// The connections, by the ids of their clients.
     guests: RefCell<HashMap<u64, Rc<Guest>>>,
 }
@@ -71,16 +73,19 @@ pub(super) struct Stay {
 impl Hub {
     /// The state of a worker without connections. Its own sockets do not block if `nonblocking`, as epoll needs it.
     pub(super) fn new(worker: Worker, nonblocking: bool, tls: Option<&'static Tls>) -> io::Result<Rc<Hub>> {
+        let buffers = Buffers::default();
+        buffers.bound(worker.settings.maxmemory);
         Ok(Rc::new(Hub {
             node: worker.node,
             counters: worker.counters(),
             worker: RefCell::new(Rc::new(worker)),
             home: Home::default(),
-            buffers: Buffers::default(),
+            buffers,
             convoy: Convoy::default(),
             fair: Fair::new(nonblocking)?,
             tls,
             is_saving: Cell::new(false),
+            transfers: Cell::new(0),
             guests: RefCell::default(),
         }))
     }
@@ -89,8 +94,10 @@ impl Hub {
     #[inline]
     pub(super) fn refreshed(&self) -> Ref<'_, Rc<Worker>> {
         // Nobody else has it: who runs long has left its deputy here.
-        if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut()) {
-            worker.refresh();
+        if let Some(worker) = Rc::get_mut(&mut self.worker.borrow_mut())
+            && worker.refresh()
+        {
+            self.buffers.bound(worker.settings.maxmemory);
         }
         self.worker.borrow()
     }

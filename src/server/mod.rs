@@ -22,6 +22,7 @@ mod task;
 mod tests;
 mod tick;
 mod tls;
+mod transfer;
 mod transport;
 mod wait;
 mod watchdog;
@@ -112,10 +113,10 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         runtime::start(seat).map_err(|error| format!("cannot start a thread: {error}; raise ulimit -u"))?;
     }
     let status = match await_workers(&inbox, places.cpus.len()) {
-        Ok(()) => {
+        Ok(drained) => {
             runtime::note_serving();
             announce(node, &places, &choice, &bound.addresses, &pages);
-            Ok(drain::supervise(node, places.cpus.len(), &events, &inbox))
+            Ok(drain::supervise(node, places.cpus.len() - drained, &events, &inbox))
         }
         Err(reason) => Err(reason),
     };
@@ -141,9 +142,10 @@ fn health(node: &Node) -> Health {
     }
 }
 
-/// Waits until every worker listens.
-fn await_workers(inbox: &mpsc::Receiver<Event>, workers: usize) -> Result<(), String> {
-    let mut ready = 0;
+/// Waits until every worker listens. Returns how many have drained already, because a client has asked one that listened before the
+/// others to end the server.
+fn await_workers(inbox: &mpsc::Receiver<Event>, workers: usize) -> Result<usize, String> {
+    let (mut ready, mut drained) = (0, 0);
     while ready < workers {
         match inbox.recv() {
             Ok(Event::Ready(result)) => {
@@ -151,11 +153,12 @@ fn await_workers(inbox: &mpsc::Receiver<Event>, workers: usize) -> Result<(), St
                 ready += 1;
             }
             Ok(Event::Signal(signal)) => return Err(format!("{signal} came before the server was ready")),
-            Ok(Event::Requested | Event::Drained | Event::Saved(_)) => (),
+            Ok(Event::Drained) => drained += 1,
+            Ok(Event::Requested | Event::Saved(_)) => (),
             Err(_) => return Err("the workers ended before they were ready".to_owned()),
         }
     }
-    Ok(())
+    Ok(drained)
 }
 
 /// Lowers `maxclients` to what the limit of open files and the rings allow.

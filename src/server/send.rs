@@ -29,6 +29,9 @@ impl<O: Outlet> Sender<O> {
     pub(super) async fn send(&mut self, mut out: Vec<u8>) -> Result<(), Ended> {
         let len = out.len();
         let mut sent = 0;
+        if len > 0 {
+            self.info.output_capacity.store(out.capacity(), Relaxed);
+        }
         while sent < len {
             self.info.output_bytes.store(len - sent, Relaxed);
             let result;
@@ -44,6 +47,7 @@ impl<O: Outlet> Sender<O> {
         }
         if len > 0 {
             self.info.output_bytes.store(0, Relaxed);
+            self.info.output_capacity.store(0, Relaxed);
             telemetry::add(&self.info.sent_bytes, len as u64);
             telemetry::add(&self.hub.counters.sent_bytes, len as u64);
         }

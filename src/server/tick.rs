@@ -70,7 +70,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         }
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
             swept_ms.set(now_ms);
-            hub.buffers.tidy(settings.maxmemory);
+            hub.buffers.tidy();
             sweep(&hub, &settings, now_ms);
             if settings.http_port > 0 && hub.worker.borrow().number() == 0 {
                 crate::command::keep_ttls(&hub.worker.borrow());

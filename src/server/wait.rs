@@ -47,6 +47,7 @@ impl Paused {
 impl Drop for Paused {
     fn drop(&mut self) {
         self.node.pause.count(false);
+        self.node.pause.let_go(self.info.id);
         self.info.blocked.store(false, Relaxed);
     }
 }
@@ -88,18 +89,24 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         self.sender.send(out).await
     }
 
-    /// Passes the time until the pause of clients has ended. The request at hand stays where it is; what comes meanwhile is
+    /// Passes the time until the pause of clients has ended, or keys on their way have left. The request at hand stays where it is; what comes meanwhile is
     /// put behind it.
     pub(super) async fn pause(&mut self) -> Result<(), Ended> {
         let _paused = Paused::begin(self.hub.node, self.batch.client.info.clone());
-        while let Some((_, until_ms)) = self.hub.node.pause.at(unix_ms()) {
-            match self.step(Some(until_ms)).await {
+        let node = self.hub.node;
+        let pause = &node.pause;
+        loop {
+            let until_ms = match pause.at(unix_ms()) {
+                Some((_, until_ms)) => Some(until_ms),
+                None if pause.is_held(self.batch.client.info.id) => None,
+                None => return Ok(()),
+            };
+            match self.step(until_ms).await {
                 Event::Rung => self.sender.deliver().await?,
                 Event::Received(result) => result?,
                 Event::Late => (),
             }
         }
-        Ok(())
     }
 
     /// Passes the time until something happens.

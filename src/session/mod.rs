@@ -8,6 +8,7 @@ mod pause;
 mod registry;
 mod tracking;
 mod transaction;
+mod transfer;
 mod waiter;
 
 pub use channels::{Channels, Subscriptions, Topic};
@@ -17,6 +18,7 @@ pub use pause::{Held, Pause};
 pub use registry::{Arrival, ClientInfo, Names, Registry, Transport};
 pub use tracking::{Post, Tracked, Tracking, flags as tracking_flags};
 pub use transaction::{Transaction, Watched};
+pub use transfer::{Delivery, Transfer};
 pub use waiter::{Next, Stage, Wait, Waiter, Waiters};
 
 use std::sync::Arc;
@@ -83,6 +85,8 @@ pub struct Client {
     pub tracked: Option<Box<Tracked>>,
     /// What its last command waits for.
     pub waiter: Option<Arc<Waiter>>,
+    /// Keys that its last command has begun to send elsewhere, until the server has taken that over.
+    pub transfer: Option<Arc<Transfer>>,
     /// What other clients see of this one.
     pub info: Arc<ClientInfo>,
 }
@@ -114,6 +118,7 @@ impl Client {
             is_monitor: false,
             tracked: None,
             waiter: None,
+            transfer: None,
             info,
         }
     }

@@ -51,6 +51,8 @@ pub struct ClientInfo {
     pub query_capacity: AtomicUsize,
     /// Bytes of replies not yet sent.
     pub output_bytes: AtomicUsize,
+    /// Bytes of memory of the buffer that they are in.
+    pub output_capacity: AtomicUsize,
     /// Bytes received since it connected.
     pub received_bytes: AtomicU64,
     /// Bytes sent since it connected.
@@ -161,6 +163,11 @@ impl ClientInfo {
         }
     }
 
+    /// Bytes of memory of replies not yet sent.
+    pub fn output_memory(&self) -> usize {
+        self.output_bytes.load(Relaxed).max(self.output_capacity.load(Relaxed))
+    }
+
     /// Whether it was told to end.
     pub fn is_killed(&self) -> bool {
         self.killed.load(Relaxed)
@@ -256,6 +263,7 @@ impl Registry {
             query_bytes: AtomicUsize::new(0),
             query_capacity: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            output_capacity: AtomicUsize::new(0),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             last_command: AtomicU32::new(0),

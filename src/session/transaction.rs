@@ -15,8 +15,8 @@ pub struct Transaction {
     pub bytes: usize,
     /// One of them may need more memory.
     pub grows: bool,
-    /// One of them runs a script.
-    pub has_scripts: bool,
+    /// One of them may take long, as scripts do.
+    pub may_take_long: bool,
     /// One of them was refused, so `EXEC` will be too.
     pub is_aborted: bool,
 }

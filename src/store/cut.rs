@@ -210,7 +210,9 @@ impl Keyspace {
         // Neighbours are handed out as one where nobody has taken one of them before.
         match run.clone().all(|slice| round.is_pending(slice)) {
             true => self.hand_out(&round, run),
-            false => run.filter(|&slice| round.is_pending(slice)).for_each(|slice| self.hand_out(&round, slice..slice + 1)),
+            false => {
+                run.filter(|&slice| round.is_pending(slice)).for_each(|slice| self.hand_out(&round, slice..slice + 1))
+            }
         }
         Progress::Took
     }

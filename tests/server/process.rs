@@ -1,10 +1,11 @@
 //! How the process starts, what it refuses, and how it ends.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use crate::support::client::command;
-use crate::support::{Client, DRIVERS, Reply, Server, forbid, on_each_driver, scratch};
+use crate::support::{Client, DRIVERS, PATIENCE, Reply, Server, forbid, free_port, on_each_driver, scratch, skip};
 
 #[test]
 fn a_signal_lets_clients_finish() {
@@ -68,6 +69,43 @@ fn stuck(server: &Server) -> Client {
     client.raw(b"GET big\r\nGET big\r\n");
     std::thread::sleep(Duration::from_millis(100));
     client
+}
+
+#[test]
+fn the_end_may_be_asked_for_before_all_workers_listen() {
+    for driver in DRIVERS {
+        let port = free_port();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_roster"));
+        // The first workers serve while the last are being started.
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--workers",
+            "48",
+            "--io-driver",
+            driver,
+            "--shutdown-timeout",
+            "1000",
+        ]);
+        let early = std::thread::spawn(move || {
+            let start = Instant::now();
+            loop {
+                match std::net::TcpStream::connect(("127.0.0.1", port)) {
+                    Ok(mut stream) => return stream.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap(),
+                    Err(_) if start.elapsed() > PATIENCE => panic!("nobody listens"),
+                    Err(_) => std::hint::spin_loop(),
+                }
+            }
+        });
+        let server = Server::spawn(command, port);
+        early.join().unwrap();
+        match server {
+            Ok(mut server) => assert_eq!(server.wait().code(), Some(0)),
+            Err(refused) if refused.log.contains("io_uring") => skip(&refused.log),
+            // It had ended before anybody looked.
+            Err(refused) => assert_eq!(refused.status.code(), Some(0), "{}", refused.log),
+        }
+    }
 }
 
 #[test]

@@ -11,9 +11,6 @@ const SEARCHED: usize = 16;
 /// Entirely free chunks that a heap keeps.
 const SPARE: usize = 1;
 
-/// Chunks that a heap has before it asks for huge pages: with less data they would cost more memory than they save time.
-const SMALL_PAGES: usize = 4;
-
 /// The chunks of one heap, by whether they have units left.
 pub(super) struct Ground {
     /// Chunks with units left, the entirely free ones last.
@@ -50,6 +47,7 @@ impl Ground {
                 if chunk.free.get() == 0 {
                     self.open.remove(chunk);
                     self.full.push_back(chunk);
+                    chunk.make_huge();
                 }
                 return Some((chunk, first));
             }
@@ -60,18 +58,8 @@ impl Ground {
     }
 
     fn add_chunk(&self) -> Option<&'static Chunk> {
-        let had = self.chunks.get();
-        let huge = region::huge() && had >= SMALL_PAGES;
-        let base = region::take(huge)?;
-        if huge && had == SMALL_PAGES {
-            // Now that there is more data, the first chunks may become huge as well, when the kernel finds the time.
-            let lists = [self.open.first(), self.full.first()];
-            for chunk in lists.into_iter().flat_map(|first| std::iter::successors(first, |chunk| List::after(chunk))) {
-                // SAFETY: chunks in the lists were taken and not given back.
-                unsafe { region::upgrade(chunk.base) };
-            }
-        }
-        self.chunks.set(had + 1);
+        let base = region::take()?;
+        self.chunks.set(self.chunks.get() + 1);
         let chunk = Chunk::describe(base);
         self.open.push_back(chunk);
         Some(chunk)

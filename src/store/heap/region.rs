@@ -50,7 +50,7 @@ struct Pool {
     returned: Vec<usize>,
 }
 
-/// Says whether chunks that are taken from now on ask for huge pages.
+/// Says whether chunks ask for huge pages once they are in use as a whole.
 pub(super) fn set_huge(huge: bool) {
     HUGE.store(huge, Ordering::Relaxed);
 }
@@ -72,7 +72,7 @@ pub(super) fn slab_at(at: *const u8) -> *const Slab {
 }
 
 /// A chunk's address. `None` if there is no memory or no reserved address left.
-pub(super) fn take(huge: bool) -> Option<*mut u8> {
+pub(super) fn take() -> Option<*mut u8> {
     let region = REGION.get_or_init(Region::reserve).as_ref()?;
     let mut pool = region.pool.lock();
     let number = match pool.returned.pop() {
@@ -87,7 +87,7 @@ pub(super) fn take(huge: bool) -> Option<*mut u8> {
     CHUNKS.fetch_add(1, Ordering::Relaxed);
     let base = region.base.wrapping_add(number * CHUNK);
     // SAFETY: the chunk is mapped and nobody else has it.
-    unsafe { system::prefer_huge(base, CHUNK, huge) };
+    unsafe { system::prefer_huge(base, CHUNK, false) };
     Some(base)
 }
 
@@ -105,13 +105,17 @@ pub(super) unsafe fn give(base: *mut u8) {
     region.pool.lock().returned.push((base.addr() - region.base.addr()) / CHUNK);
 }
 
-/// Asks for huge pages on a chunk that was taken without.
+/// Has a chunk, which was taken without, become a huge page: at once, where the kernel can (Linux 6.1), since its own search
+/// for such memory may take minutes.
 ///
 /// # Safety
 /// `base` came from [`take`] and was not given back.
 pub(super) unsafe fn upgrade(base: *mut u8) {
     // SAFETY: the chunk is mapped; the advice does not change what it holds.
-    unsafe { system::prefer_huge(base, CHUNK, true) };
+    unsafe {
+        system::prefer_huge(base, CHUNK, true);
+        system::collapse(base, CHUNK);
+    }
 }
 
 /// Gives the memory behind `bytes` at `start` back to the system. The addresses stay accessible and read as zero.
@@ -201,6 +205,15 @@ mod system {
         unsafe { libc::madvise(start.cast(), bytes, advice) };
     }
 
+    /// Moves what lies there to huge pages. It is advice: failure changes nothing.
+    ///
+    /// # Safety
+    /// The range is mapped.
+    pub(super) unsafe fn collapse(start: *mut u8, bytes: usize) {
+        // SAFETY: this advice does not change what the memory holds.
+        unsafe { libc::madvise(start.cast(), bytes, libc::MADV_COLLAPSE) };
+    }
+
     /// Gives memory back.
     ///
     /// # Safety
@@ -227,5 +240,6 @@ mod system {
         true
     }
     pub(super) unsafe fn prefer_huge(_: *mut u8, _: usize, _: bool) {}
+    pub(super) unsafe fn collapse(_: *mut u8, _: usize) {}
     pub(super) unsafe fn discard(_: *mut u8, _: usize) {}
 }

@@ -97,6 +97,8 @@ pub(super) struct Chunk {
     pub(super) free: Cell<u64>,
     /// Its units that a slab had since their memory was last given back.
     pub(super) touched: Cell<u64>,
+    /// Whether it was moved to a huge page.
+    is_huge: Cell<bool>,
     links: Links<Chunk>,
 }
 
@@ -108,12 +110,21 @@ impl Chunk {
             boxed: Cell::new(ptr::null_mut()),
             free: Cell::new(ALL_FREE),
             touched: Cell::new(0),
+            is_huge: Cell::new(false),
             links: Links::default(),
         }));
         // SAFETY: the box lives until the heap gives the chunk back.
         let chunk = unsafe { &*boxed };
         chunk.boxed.set(boxed);
         chunk
+    }
+
+    /// Moves a chunk that is in use as a whole to a huge page, the first time. Before, that would take memory which nobody needs.
+    pub(super) fn make_huge(&self) {
+        if region::huge() && !self.is_huge.replace(true) {
+            // SAFETY: the chunk was taken, and lives as long as its description.
+            unsafe { region::upgrade(self.base) };
+        }
     }
 
     /// The units from `first`, `units` of them, as a mask.

@@ -150,6 +150,22 @@ fn a_freed_block_is_the_next_one() {
 }
 
 #[test]
+fn what_lies_in_a_chunk_stays_when_it_becomes_a_huge_page() {
+    set_huge_pages(true);
+    with_new_heap(|| {
+        let blocks = if cfg!(miri) { 1000 } else { 60_000 };
+        let mut held: Vec<_> = (0..blocks).map(|number| Held::new(100, number as u8)).collect();
+        // Some go, so that a part of what is huge is given back and taken again.
+        for round in 0..3 {
+            held.drain(..blocks / 2).for_each(Held::end);
+            trim();
+            held.extend((0..blocks / 2).map(|number| Held::new(90, (number + round) as u8)));
+        }
+        held.into_iter().for_each(Held::end);
+    });
+}
+
+#[test]
 fn a_replaced_block_stays_with_the_thread_that_freed_it() {
     with_new_heap(|| {
         let held = Held::new(56, 1);
