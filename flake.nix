@@ -24,6 +24,7 @@
           import ./nixos/images.nix {
             inherit pkgs;
             appliance = self.nixosConfigurations.appliance;
+            applianceAb = self.nixosConfigurations.appliance-ab;
           }
         )
       );
@@ -66,6 +67,14 @@
         modules = modules ++ [ ./nixos/appliance.nix ];
       };
 
+      nixosConfigurations.appliance-ab = lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = modules ++ [
+          ./nixos/appliance.nix
+          ./nixos/image-ab.nix
+        ];
+      };
+
       checks = forEach (
         system: pkgs:
         {
@@ -74,6 +83,7 @@
         // lib.optionalAttrs (system == "x86_64-linux") {
           appliance = self.nixosConfigurations.appliance.config.system.build.toplevel;
           vm = pkgs.testers.runNixOSTest (import ./nixos/test.nix modules);
+          vm-ab = pkgs.testers.runNixOSTest (import ./nixos/test-ab.nix modules);
         }
       );
     };

@@ -20,7 +20,7 @@ in
 
   boot.loader.systemd-boot.enable = lib.mkDefault true;
   boot.loader.timeout = lib.mkDefault 1;
-  boot.growPartition = true;
+  boot.growPartition = lib.mkDefault true;
   boot.kernelParams = [ "console=ttyS0" ];
   fileSystems."/" = lib.mkDefault {
     device = "/dev/disk/by-label/nixos";

@@ -1,5 +1,10 @@
 # Images of an evaluated appliance: qcow2 for clouds that start by UEFI, raw for disks, ISO for trying it on bare metal.
-{ pkgs, appliance }:
+# And the image with two places, with the folder of an update to its version.
+{
+  pkgs,
+  appliance,
+  applianceAb,
+}:
 let
   inherit (appliance) config;
   disk =
@@ -30,4 +35,6 @@ in
   image-qcow2 = disk "qcow2";
   image-raw = disk "raw";
   image-iso = iso.config.system.build.isoImage;
+  image-ab = applianceAb.config.system.build.finalImage;
+  update-ab = applianceAb.config.system.build.rosterUpdate;
 }

@@ -1,7 +1,10 @@
 # Evaluates the modules on a NixOS tree, or on the stand-in beside this file: what they make of good settings, and which mistakes they refuse.
 #
 #   nix-instantiate --eval --strict --json tests/nix/evaluate.nix --arg nixpkgs PATH -A attribute
-{ nixpkgs }:
+{
+  nixpkgs,
+  version ? "1",
+}:
 let
   pkgs = import nixpkgs { system = "x86_64-linux"; };
   inherit (pkgs) lib;
@@ -12,20 +15,22 @@ let
     ../../nixos/tuning.nix
   ]
   ++ lib.optional old ./shim.nix;
-  evaluate =
-    settings:
+  evaluate = evaluateWith [ ];
+  evaluateWith =
+    more: settings:
     import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
-      modules = modules ++ [
-        ../../nixos/appliance.nix
-        settings
-      ];
+      modules =
+        modules
+        ++ more
+        ++ [
+          ../../nixos/appliance.nix
+          settings
+        ];
     };
-  failed =
-    settings:
-    map (one: one.message) (
-      builtins.filter (one: !one.assertion) (evaluate settings).config.assertions
-    );
+  failedOf =
+    system: map (one: one.message) (builtins.filter (one: !one.assertion) system.config.assertions);
+  failed = settings: failedOf (evaluate settings);
   large = settings: { roster.tuning.profile = "ent1-m"; } // settings;
   good = large {
     services.roster.requirePassFile = "/run/password";
@@ -62,14 +67,16 @@ let
     "irqbalance.enable must be off" = large { services.irqbalance.enable = true; };
   };
   isTold =
-    words: settings:
+    evaluate: words: settings:
     let
-      messages = failed settings;
+      messages = failedOf (evaluate settings);
     in
     builtins.length messages == 1 && lib.hasInfix words (lib.head messages);
   # Settings that no assertion has to catch, because the options themselves refuse them.
   isRefused =
     settings: !(builtins.tryEval (evaluate settings).config.system.build.toplevel.drvPath).success;
+  hasImages = builtins.pathExists (nixpkgs + "/nixos/modules/image/repart.nix");
+  image = evaluateWith [ ../../nixos/image-ab.nix ];
   expect = name: ok: if ok then name else throw "tests/nix/evaluate.nix: ${name} does not hold";
 in
 {
@@ -79,9 +86,7 @@ in
       lib.all (one: builtins.elem one config.boot.kernelParams) [
         "isolcpus=managed_irq,domain,2-15"
         "nohz_full=2-15"
-        "rcu_nocbs=2-15"
         "irqaffinity=0-1"
-        "skew_tick=1"
       ]
     ))
     (expect "sysctls come from the profile" (config.boot.kernel.sysctl."vm.swappiness" == "10"))
@@ -107,7 +112,33 @@ in
     }))
   ]
   ++ lib.mapAttrsToList (
-    words: settings: expect "a mistake is told: ${words}" (isTold words settings)
-  ) mistakes;
+    words: settings: expect "a mistake is told: ${words}" (isTold evaluate words settings)
+  ) mistakes
+  # A tree from before there were images of systemd-repart cannot take that part.
+  ++ lib.optionals hasImages (
+    import ./image.nix {
+      inherit lib expect failedOf;
+      isTold = isTold image;
+      evaluate = image;
+    }
+  );
   system = config.system.build.toplevel.drvPath;
+
+  # What a version of the image with two places tells systemd's programs, for tests/vm/update to try with the real ones.
+  definitions =
+    let
+      inherit
+        (image {
+          system.image.version = version;
+          roster.image.storeMegabytes = 512;
+        })
+        config
+        ;
+    in
+    {
+      image = lib.mapAttrs (_: one: one.repartConfig) config.image.repart.partitions;
+      places = config.systemd.repart.partitions;
+      inherit (config.systemd.sysupdate) transfers;
+      kernel = config.system.boot.loader.ukiFile;
+    };
 }

@@ -4,7 +4,8 @@
     tests/vm/peer.py ADDRESS PORT
 
 It prints the port on which it can be asked. A question is one line of JSON, {"password": …, "clients": …, "requests": …}
-(requests are those of each client); the answer is one line as well, {"replies": …, "seconds": …} or {"error": …}.
+(requests are those of each client; "seconds" in their place asks for a load of that time, and "command" and "reply" for another
+one than PING); the answer is one line as well, {"replies": …, "seconds": …} or {"error": …}.
 """
 
 import json
@@ -17,16 +18,20 @@ ADDRESS, PORT = sys.argv[1], int(sys.argv[2])
 PIPELINE = 16
 
 
-def serve_one(password, requests, replies):
+def serve_one(question, replies):
     """One client: it sends and reads, a pipeline at a time, and counts the replies that are right."""
+    command = question.get("command", "PING").encode() + b"\r\n"
+    reply = question.get("reply", "+PONG").encode() + b"\r\n"
+    end = time.monotonic() + question.get("seconds", 0)
+    rounds = range(question["requests"] // PIPELINE) if "requests" in question else iter(lambda: time.monotonic() < end, False)
     with socket.create_connection((ADDRESS, PORT), timeout=60) as connection:
         file = connection.makefile("rb")
-        connection.sendall(b"AUTH \"%s\"\r\n" % password.encode())
+        connection.sendall(b"AUTH \"%s\"\r\n" % question["password"].encode())
         assert file.readline() == b"+OK\r\n"
-        for _ in range(requests // PIPELINE):
-            connection.sendall(b"PING\r\n" * PIPELINE)
+        for _ in rounds:
+            connection.sendall(command * PIPELINE)
             for _ in range(PIPELINE):
-                assert file.readline() == b"+PONG\r\n"
+                assert file.readline() == reply
             replies.append(PIPELINE)
 
 
@@ -35,7 +40,7 @@ def load(question):
 
     def run():
         try:
-            serve_one(question["password"], question["requests"], replies)
+            serve_one(question, replies)
         except (AssertionError, OSError) as error:
             errors.append(f"{type(error).__name__}: {error}")
 

@@ -182,7 +182,7 @@ mod tests {
         for name in Profile::names() {
             let profile = Profile::named(name).unwrap();
             assert_eq!(profile.name, name);
-            assert!(!profile.summary.is_empty() && profile.knobs.len() >= 7);
+            assert!(!profile.summary.is_empty() && profile.knobs.len() >= 6);
             let mut names: Vec<&str> = profile.knobs.iter().map(|knob| knob.name.as_str()).collect();
             names.sort_unstable();
             names.dedup();

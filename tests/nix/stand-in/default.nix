@@ -17,7 +17,10 @@ let
       }
     );
   empty = name: runCommand name { } "mkdir $out";
-  platform = { inherit system; };
+  platform = {
+    inherit system;
+    efiArch = "x64";
+  };
   tomlValue = lib.types.oneOf [
     lib.types.bool
     lib.types.int
@@ -37,9 +40,18 @@ in
     type = lib.types.attrsOf tomlValue;
     generate = name: value: runCommand name { value = builtins.toJSON value; } "echo \"$value\" >$out";
   };
-  bash = empty "bash";
-  curl = empty "curl";
-  gawk = empty "gawk";
-  jq = empty "jq";
-  openssh = empty "openssh";
+  writeText = name: text: runCommand name { inherit text; } "echo \"$text\" >$out";
 }
+// lib.listToAttrs (
+  map (name: lib.nameValuePair name (empty name)) [
+    "bash"
+    "coreutils"
+    "curl"
+    "e2fsprogs"
+    "gawk"
+    "jq"
+    "openssh"
+    "systemd"
+    "util-linux"
+  ]
+)

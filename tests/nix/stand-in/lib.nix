@@ -33,6 +33,7 @@ let
 
   isOf = kind: value: isAttrs value && (value._type or null) == kind;
   show = concatStringsSep ".";
+  split' = text: genList (place: substring place 1 text) (stringLength text);
   gather = zipAttrsWith (_: values: values);
 
   # The values of a definition with their priorities: the lowest number wins.
@@ -204,6 +205,7 @@ let
       elem
       filter
       head
+      listToAttrs
       mapAttrs
       mkIf
       types
@@ -229,6 +231,7 @@ let
     mkDefault = lib.mkOverride 1000;
 
     optional = condition: value: if condition then [ value ] else [ ];
+    optionals = condition: values: if condition then values else [ ];
     optionalAttrs = condition: value: if condition then value else { };
     filterAttrs =
       keep: set:
@@ -252,12 +255,22 @@ let
         start = stringLength text - stringLength suffix;
       in
       start >= 0 && substring start (-1) text == suffix;
+    removePrefix =
+      prefix: text:
+      if substring 0 (stringLength prefix) text == prefix then
+        substring (stringLength prefix) (-1) text
+      else
+        text;
     removeSuffix =
       suffix: text:
       if lib.hasSuffix suffix text then
         substring 0 (stringLength text - stringLength suffix) text
       else
         text;
+    toUpper = builtins.replaceStrings (split' "abcdefghijklmnopqrstuvwxyz") (
+      split' "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    );
+    importTOML = file: builtins.fromTOML (builtins.readFile file);
     hasInfix = words: text: builtins.replaceStrings [ words ] [ "" ] text != text;
     versionOlder = one: other: builtins.compareVersions other one == 1;
     trivial.release = "26.05";

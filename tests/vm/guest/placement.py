@@ -24,10 +24,10 @@ def threads(report):
     report.fact("other threads", ", ".join(sorted({thread.name for thread in others})))
 
 
-def ask_peer():
-    """Has the other machine load the server; its answer."""
+def ask_peer(**question):
+    """Has the other machine load the server, with what tests/vm/peer.py takes for a question; its answer."""
     address, _, port = system.parameter("roster.peer").partition(":")
-    question = {"password": PASSWORD, "clients": CLIENTS, "requests": REQUESTS // system.PACE}
+    question = {"password": PASSWORD, "clients": CLIENTS} | (question or {"requests": REQUESTS // system.PACE})
     with socket.create_connection((address, int(port)), timeout=120 * system.PACE) as connection:
         connection.sendall(json.dumps(question).encode() + b"\n")
         return json.loads(connection.makefile("rb").readline())
