@@ -151,7 +151,7 @@ pub fn trim() {
     registry::trim();
 }
 
-/// Says whether records are moved to huge pages, 2 MiB of them at a time once those are in use as a whole, so that it costs no memory; to be
+/// Says whether records are moved to huge pages, 2 MiB of them at a time once those are in use as a whole, so that it costs hardly any memory; to be
 /// called at start, before workers are bound to their CPUs.
 /// Takes effect where the system's setting for transparent huge pages is `madvise` or `always`.
 pub fn set_huge_pages(wanted: bool) {
