@@ -180,8 +180,7 @@ fn attempt(worker: &Worker, waiter: &Arc<Waiter>) -> Result<bool, Error> {
         return Ok(false);
     }
     let wait = &waiter.wait;
-    let mut client = Client::substitute(wait.info.clone(), &worker.node.acl);
-    (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
+    let mut client = Client::serving(wait, &worker.node.acl);
     let mut out = Vec::with_capacity(REPLY_BYTES);
     let args = wait.args.args();
     worker.stopwatch.start();

@@ -329,10 +329,7 @@ const CHANGED: &str =
 
 /// The client as it was when it asked, which may have left.
 fn stand_in(worker: &Worker, transfer: &Transfer) -> Client {
-    let wait = &transfer.waiter.wait;
-    let mut client = Client::substitute(wait.info.clone(), &worker.node.acl);
-    (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
-    client
+    Client::serving(&transfer.waiter.wait, &worker.node.acl)
 }
 
 #[cfg(test)]

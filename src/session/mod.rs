@@ -94,14 +94,20 @@ pub struct Client {
 impl Client {
     /// A client that has just connected.
     pub fn new(info: Arc<ClientInfo>, acl: &Acl) -> Self {
-        let client = Client::substitute(info, acl);
+        let client = Client::fresh(info, acl);
         client.info.set_user(client.login.user());
         client
     }
 
-    /// The state of a new connection in a client's place, for a command that is run for it by others. What is known of the client
-    /// stays as it is.
-    pub fn substitute(info: Arc<ClientInfo>, acl: &Acl) -> Self {
+    /// One in the place of a client that waits, for a command that others run for it. What is known of the client itself stays as it is.
+    pub fn serving(wait: &Wait, acl: &Acl) -> Self {
+        let mut client = Client::fresh(wait.info.clone(), acl);
+        (client.version, client.database, client.mode) = (wait.version, wait.database, Mode::Serving);
+        client
+    }
+
+    /// The state of a new connection.
+    fn fresh(info: Arc<ClientInfo>, acl: &Acl) -> Self {
         let login = Login::new(acl);
         Client {
             version: Version::Resp2,
