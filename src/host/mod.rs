@@ -4,6 +4,7 @@
 //! assumption: a server must start in a container that hides half of it.
 
 mod cgroup;
+pub mod code;
 pub mod cpu;
 pub mod cpuset;
 pub mod doctor;

@@ -116,6 +116,7 @@ pub fn run(loaded: Loaded) -> Result<i32, String> {
         Ok(drained) => {
             runtime::note_serving();
             announce(node, &places, &choice, &bound.addresses, &pages);
+            host::code::forget();
             Ok(drain::supervise(node, places.cpus.len() - drained, &events, &inbox))
         }
         Err(reason) => Err(reason),

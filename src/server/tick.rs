@@ -12,7 +12,7 @@ use super::task;
 use super::watchdog;
 use crate::command::{Worker, unix_ms};
 use crate::config::{OutputLimit, OutputLimits, Settings};
-use crate::store::Progress;
+use crate::store::{Progress, heap};
 use crate::telemetry;
 
 /// Time between rounds while keys wait for their time.
@@ -71,6 +71,10 @@ pub(super) async fn keep(hub: Rc<Hub>) {
         if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
             swept_ms.set(now_ms);
             hub.buffers.tidy();
+            heap::flush();
+            if hub.worker.borrow().number() == 0 {
+                heap::decay();
+            }
             sweep(&hub, &settings, now_ms);
             if settings.http_port > 0 && hub.worker.borrow().number() == 0 {
                 crate::command::keep_ttls(&hub.worker.borrow());

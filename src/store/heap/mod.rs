@@ -21,6 +21,7 @@
 
 mod class;
 mod count;
+mod general;
 mod ground;
 mod magazine;
 mod owner;
@@ -41,6 +42,7 @@ use tikv_jemallocator::Jemalloc as General;
 
 pub use class::{MAX_SMALL, class_size};
 pub use count::{Counting, others};
+pub use general::{decay, flush};
 
 /// Alignment of every block in bytes.
 pub const ALIGN: usize = 8;
