@@ -85,6 +85,7 @@ fn get_small_set_and_incr_allocate_nothing() {
             out.clear();
             let mut rest = &batch[..];
             while !rest.is_empty() {
+                parser.read_ahead(rest, &Limits::default(), 3);
                 let step = parser.step(rest, &Limits::default()).expect("valid requests");
                 let Step::Request { consumed } = step else { panic!("whole requests, not {step:?}") };
                 assert_eq!(execute(&worker, &mut client, parser.args(rest), &mut out), Outcome::Done);

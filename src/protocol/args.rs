@@ -33,6 +33,12 @@ impl Span {
     }
 
     /// The number among the big arguments, if this is one.
+    /// The argument in the bytes of its request; nothing if it is not there.
+    #[inline]
+    pub(super) fn of(self, request: &[u8]) -> &[u8] {
+        request.get(self.at..).and_then(|from| from.get(..self.len)).unwrap_or_default()
+    }
+
     #[inline]
     fn big(self) -> Option<usize> {
         (self.at & BIG_MARK != 0).then_some(self.at & !BIG_MARK)

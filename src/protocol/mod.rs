@@ -5,7 +5,6 @@
 //! - [`big`]: a large argument on its way in, whose memory follows what arrived.
 //! - [`inline`]: the quoting rules of inline commands.
 //! - [`error`]: violations of the protocol, in the words of Redis.
-//! - [`lookahead`]: the keys of the requests that follow.
 //! - [`number`]: integers and doubles as Redis reads them; [`double`]: doubles as it prints them.
 //! - [`extended`]: the long double of INCRBYFLOAT.
 //! - [`reply`]: the reply writer; [`glob`]: patterns of keys; [`word`]: short strings in registers.
@@ -18,7 +17,6 @@ pub mod extended;
 pub mod glob;
 mod header;
 pub mod inline;
-pub mod lookahead;
 mod natural;
 pub mod number;
 pub mod reply;

@@ -15,6 +15,8 @@
 //! Unlike Redis, a NUL byte in a header or in an inline command does not make the server deaf until
 //! 64 KiB have come.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::args::{Args, Span};
@@ -30,7 +32,7 @@ const KEPT_SPANS: usize = 1024;
 const KEPT_SCRATCH: usize = 4096;
 
 /// Arguments of a request that is tried as a whole: reading it anew where it was not costs no more than that.
-const PLAIN_COUNT: usize = 16;
+const PLAIN_COUNT: usize = 64;
 
 /// The number of elements that a client may send before it has authenticated.
 const UNAUTHENTICATED_MULTIBULK: i64 = 10;
@@ -122,6 +124,20 @@ pub struct Parser {
     is_decoded: bool,
     bigs: Vec<Bytes>,
     receiving: Option<Big>,
+    /// Which of `spans` are those of the request that was handed out.
+    given: Range<usize>,
+    /// The requests that were read ahead, and how many of them were handed out.
+    ahead: Vec<Whole>,
+    passed: usize,
+}
+
+/// A whole request among others that were read ahead.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    /// Its bytes.
+    consumed: usize,
+    /// Where its arguments end in the parser's spans; those of the one before end where they begin.
+    end: usize,
 }
 
 impl Parser {
@@ -142,12 +158,16 @@ impl Parser {
     #[inline]
     pub fn step(&mut self, buf: &[u8], limits: &Limits) -> Result<Step, ProtocolError> {
         if self.stage == Stage::Delivered {
+            if let Some(consumed) = self.pass(limits) {
+                return Ok(Step::Request { consumed });
+            }
             self.reset();
         }
         if self.stage != Stage::Start {
             return self.arguments(buf, limits);
         }
         if let Some(consumed) = self.whole(buf, limits) {
+            self.deliver();
             return Ok(Step::Request { consumed });
         }
         match buf.first() {
@@ -160,41 +180,119 @@ impl Parser {
         }
     }
 
-    /// Takes a request that lies at the head of the buffer as a whole, is of an ordinary size and has nothing unusual about it;
-    /// returns its length. Anything else is left to be looked at closely.
+    /// Reads whole requests of an ordinary size, with nothing unusual about them, from the head of `buf` on, so that their
+    /// arguments are known before the first of them runs: at most `most`, and none while some are left that were read so.
+    /// [`Parser::step`] hands them out. Returns how many are left.
+    ///
+    /// Until they have been handed out, the bytes that they lie in may go from the head of the buffer with them, and not change.
+    #[inline]
+    pub fn read_ahead(&mut self, buf: &[u8], limits: &Limits, most: usize) -> usize {
+        if self.is_ahead() {
+            return self.ahead.len() - self.passed;
+        }
+        if self.stage == Stage::Delivered {
+            self.reset();
+        }
+        if self.stage != Stage::Start {
+            return 0;
+        }
+        let mut at = 0;
+        while self.ahead.len() < most
+            && let Some(consumed) = self.whole(&buf[at..], limits)
+        {
+            self.ahead.push(Whole { consumed, end: self.spans.len() });
+            at += consumed;
+        }
+        if !self.ahead.is_empty() {
+            self.stage = Stage::Delivered;
+        }
+        self.ahead.len()
+    }
+
+    /// Whether requests are left that were read ahead.
+    #[inline]
+    pub fn is_ahead(&self) -> bool {
+        self.passed < self.ahead.len()
+    }
+
+    /// Whether the last request that was handed out is the last of those that were read ahead; it holds no memory of its own.
+    #[inline]
+    pub fn is_drained(&self) -> bool {
+        self.stage == Stage::Delivered && self.passed == self.ahead.len() && self.passed > 0
+    }
+
+    /// The second argument, which in most commands is a key, of each request that was read ahead and is left: an empty one where
+    /// there is none. The first of these requests is at the head of `buf`.
+    #[inline]
+    pub fn seconds<'a>(&'a self, mut buf: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut first = self.given.end;
+        self.ahead[self.passed..].iter().map(move |whole| {
+            let (request, rest) = buf.split_at(whole.consumed);
+            let span = self.spans[first..whole.end].get(1);
+            (buf, first) = (rest, whole.end);
+            span.map_or(&[][..], |span| span.of(request))
+        })
+    }
+
+    /// Hands out the next of the requests that were read ahead, as long as the limits under which they were read are in force.
+    #[inline]
+    fn pass(&mut self, limits: &Limits) -> Option<usize> {
+        let whole = self.ahead.get(self.passed).filter(|_| !limits.unauthenticated)?;
+        self.passed += 1;
+        self.given = self.given.end..whole.end;
+        Some(whole.consumed)
+    }
+
+    /// Adds a request that lies at the head of the buffer as a whole, is of an ordinary size and has nothing unusual about it, to
+    /// the spans; returns its length. Anything else is left to be looked at closely.
     #[inline]
     fn whole(&mut self, buf: &[u8], limits: &Limits) -> Option<usize> {
         let (b'*', count @ 1..=PLAIN_COUNT, mut at) = header::plain(buf, 0)? else { return None };
         if limits.unauthenticated || count > limits.multibulk {
             return None;
         }
+        let before = self.spans.len();
         for _ in 0..count {
-            let next = match header::plain(buf, at) {
+            match header::plain(buf, at) {
                 Some((b'$', len, start)) if len <= limits.bulk_len && start + len + 2 <= buf.len() => {
                     self.spans.push(Span::near(start, len));
-                    start + len + 2
+                    at = start + len + 2;
                 }
                 _ => {
-                    self.spans.clear();
+                    self.spans.truncate(before);
                     return None;
                 }
-            };
-            at = next;
+            }
         }
-        self.stage = Stage::Delivered;
         Some(at)
+    }
+
+    /// The request whose arguments are the spans is whole.
+    #[inline]
+    fn deliver(&mut self) {
+        self.stage = Stage::Delivered;
+        self.given = 0..self.spans.len();
     }
 
     /// The arguments of the request that the last step has found in `buf`.
     #[inline]
     pub fn args<'a>(&'a self, buf: &'a [u8]) -> Args<'a> {
         let buf = if self.is_decoded { &self.decoded } else { buf };
-        Args::new(buf, &self.spans, &self.bigs)
+        Args::new(buf, &self.spans[self.given.clone()], &self.bigs)
     }
 
     /// The big argument that is being received, after [`Step::Big`].
     pub fn big(&mut self) -> Option<&mut Big> {
         self.receiving.as_mut()
+    }
+
+    /// Gives back the memory that requests which were read ahead took, if none is left: for a client that is at rest.
+    pub fn rest(&mut self) {
+        if !self.is_ahead() && matches!(self.stage, Stage::Start | Stage::Delivered) {
+            self.reset();
+            self.spans = Vec::new();
+            self.ahead = Vec::new();
+        }
     }
 
     /// Forgets an unfinished request and starts at the head of the buffer again.
@@ -203,6 +301,9 @@ impl Parser {
         self.stage = Stage::Start;
         self.at = 0;
         self.searched = 0;
+        self.given = 0..0;
+        self.ahead.clear();
+        self.passed = 0;
         self.spans.clear();
         if self.spans.capacity() > KEPT_SPANS {
             self.spans.shrink_to(KEPT_SPANS);
@@ -276,7 +377,7 @@ impl Parser {
             self.stage = Stage::Header;
             self.remaining -= 1;
         }
-        self.stage = Stage::Delivered;
+        self.deliver();
         Ok(Step::Request { consumed: self.at })
     }
 
@@ -358,7 +459,7 @@ impl Parser {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.is_decoded = inline::split(line, &mut self.spans, &mut self.decoded)
             .map_err(|inline::Unbalanced| ProtocolError::UnbalancedQuotes)?;
-        self.stage = Stage::Delivered;
+        self.deliver();
         let consumed = end + 1;
         Ok(if self.spans.is_empty() { Step::Empty { consumed } } else { Step::Request { consumed } })
     }

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::hub::Hub;
 use crate::command::{Apart, Outcome, Worker, execute, execute_unless_long, unix_ms};
-use crate::protocol::{Limits, Parser, ProtocolError, Step, lookahead};
+use crate::protocol::{Limits, Parser, ProtocolError, Step};
 use crate::session::{Client, ClientInfo};
-use crate::store::{Store, Target};
+use crate::store::{AHEAD, Store, Target};
 use crate::telemetry;
 
 /// Bytes of the receive buffer of a connection that waits.
@@ -61,8 +61,10 @@ pub(super) struct Batch {
     outside: usize,
     /// The length of a parsed request that could not be executed yet.
     postponed: Option<usize>,
-    /// Requests that follow and whose keys' memory was asked for already.
-    ahead: usize,
+    /// Where the key of the request at the head hashes to, if that is known.
+    target: Option<Target>,
+    /// Whether requests were read ahead whose keys' memory was not asked for.
+    is_unfetched: bool,
     calm: u8,
 }
 
@@ -70,7 +72,7 @@ impl Batch {
     /// A client that has sent nothing.
     pub(super) fn new(client: Client) -> Self {
         let parser = Parser::new();
-        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, ahead: 0, calm: 0 }
+        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, target: None, is_unfetched: false, calm: 0 }
     }
 
     /// Hands out the buffer to append to, with room for what is missing. Give it back with [`Batch::restore`].
@@ -104,6 +106,7 @@ impl Batch {
 
     /// Has no buffer: it was lent, and is not given back. What is received next comes by [`Batch::append`].
     pub(super) fn rest(&mut self) {
+        self.parser.rest();
         self.client.info.query_capacity.store(0, Relaxed);
     }
 
@@ -144,11 +147,19 @@ impl Batch {
 
     /// Where the key of the only request at hand hashes to. Several fetch their keys' memory by themselves.
     #[inline]
-    pub(super) fn only_target(&self, hub: &Hub) -> Option<Target> {
-        let mut keys = lookahead::SecondArguments::of(&self.buffer[self.start..]);
-        let key = keys.next().filter(|key| !key.is_empty() && keys.is_at_end())?;
+    pub(super) fn only_target(&mut self, hub: &Hub) -> Option<Target> {
+        if self.postponed.is_some() {
+            return None;
+        }
         let worker = hub.worker.borrow();
-        Some(Store::new(&worker.node.keyspace, &worker.local, self.client.database, worker.now_ms).target(key))
+        let buffer = &self.buffer[self.start..];
+        self.is_unfetched = true;
+        if self.parser.read_ahead(buffer, &limits(&worker, &self.client), AHEAD) != 1 {
+            return None;
+        }
+        let key = self.parser.seconds(buffer).next().filter(|key| !key.is_empty())?;
+        self.target = Some(store(&worker, &self.client).target(key));
+        self.target
     }
 
     /// Executes requests from the buffer, until it holds no whole one or there is a reason to pause, and appends their
@@ -179,14 +190,19 @@ impl Batch {
     }
 
     fn run(&mut self, worker: &Worker, out: &mut Vec<u8>) -> Next {
-        let mut ahead = std::mem::take(&mut self.ahead);
         let _foresight = worker.local.foresee();
-        let mut limits = Limits { bulk_len: bulk_len(worker), ..Limits::default() };
+        let mut target = self.target.take();
+        let mut limits = limits(worker, &self.client);
         loop {
             let consumed = match self.postponed.take() {
                 Some(consumed) => consumed,
+                None if self.start == self.buffer.len() && self.parser.is_drained() => {
+                    self.want = 1;
+                    return Next::Receive;
+                }
                 None => {
                     limits.unauthenticated = !self.client.login.is_admitted();
+                    self.look_ahead(worker, &limits, target.take());
                     match self.parser.step(&self.buffer[self.start..], &limits) {
                         Ok(Step::Request { consumed }) => consumed,
                         Ok(Step::Empty { consumed }) => {
@@ -209,15 +225,28 @@ impl Batch {
             if is_http(args.get(0)) {
                 return self.refuse_http();
             }
-            if ahead == 0 {
-                ahead = look_ahead(worker, &self.client, &self.buffer[self.start..]);
-            }
-            ahead -= 1;
             let outcome = attempt(|| execute_unless_long(worker, &mut self.client, args, out));
             if let Some(next) = self.pass(outcome, consumed, out.len()) {
-                self.ahead = if next == Next::Long { ahead } else { 0 };
                 return next;
             }
+        }
+    }
+
+    /// Reads the next requests, unless some that were read are left, and fetches the memory of their keys. That of a single one was
+    /// fetched with others', to the `target`; or it waits for it soon enough.
+    #[inline]
+    fn look_ahead(&mut self, worker: &Worker, limits: &Limits, target: Option<Target>) {
+        let buffer = &self.buffer[self.start..];
+        let is_due = std::mem::take(&mut self.is_unfetched);
+        if self.parser.is_ahead() && !is_due {
+            return;
+        }
+        let count = self.parser.read_ahead(buffer, limits, AHEAD);
+        let mut keys = self.parser.seconds(buffer);
+        match (count, target) {
+            (0, _) | (1, None) => (),
+            (1, Some(target)) => keys.for_each(|key| worker.local.expect(key, target)),
+            _ => _ = store(worker, &self.client).prefetch(&mut keys),
         }
     }
 
@@ -360,21 +389,17 @@ impl Batch {
     }
 }
 
-fn bulk_len(worker: &Worker) -> usize {
-    usize::try_from(worker.settings.proto_max_bulk_len).unwrap_or(usize::MAX)
+/// What a client may send now.
+#[inline]
+fn limits(worker: &Worker, client: &Client) -> Limits {
+    let bulk_len = usize::try_from(worker.settings.proto_max_bulk_len).unwrap_or(usize::MAX);
+    Limits { bulk_len, unauthenticated: !client.login.is_admitted(), ..Limits::default() }
 }
 
-/// Fetches the memory of the keys of the next requests, and returns of how many.
+/// The keys as a client's next request finds them.
 #[inline]
-fn look_ahead(worker: &Worker, client: &Client, buffer: &[u8]) -> usize {
-    let mut keys = lookahead::SecondArguments::of(buffer);
-    let first = keys.next();
-    // A single request waits for its memory soon enough.
-    if first.is_none() || keys.is_at_end() {
-        return 1;
-    }
-    let store = Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms);
-    store.prefetch(first.into_iter().chain(keys)).max(1)
+fn store<'a>(worker: &'a Worker, client: &Client) -> Store<'a> {
+    Store::new(&worker.node.keyspace, &worker.local, client.database, worker.now_ms)
 }
 
 /// Tries to execute for a few microseconds.

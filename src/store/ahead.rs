@@ -3,12 +3,13 @@
 use std::cell::Cell;
 
 use super::enter::{Local, Routed};
+use super::prefetch::Target;
 
 /// Keys that are fetched together: enough to keep the memory busy, few enough to stay in the first-level cache.
 pub const AHEAD: usize = 32;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 /// Bytes of a record before a short key's value.
 const HEAD: usize = 32;
 /// The most lines of a record that are fetched: behind them the processor sees by itself where a copy goes.
@@ -27,15 +28,25 @@ pub(super) struct Ahead {
 }
 
 /// While it lives, keys that were looked ahead for are known by their addresses; the buffer that they lie in does not change.
+/// It also keeps the tables of the maps, so that the guards of the commands have nothing to do.
 #[must_use = "dropping it forgets the keys"]
-pub struct Foresight<'a>(&'a Ahead);
+pub struct Foresight<'a>(&'a Ahead, #[expect(dead_code, reason = "it is held")] scc::Guard);
 
 impl Local {
     /// Begins a time in which keys that are fetched ahead of their commands are known by their addresses.
     #[inline]
     pub fn foresee(&self) -> Foresight<'_> {
         self.ahead.is_on.set(true);
-        Foresight(&self.ahead)
+        Foresight(&self.ahead, scc::Guard::new())
+    }
+
+    /// Remembers where a key hashes to that was fetched with others' keys, by [`super::Store::prefetch_targets`].
+    #[inline]
+    pub fn expect(&self, key: &[u8], target: Target) {
+        if self.ahead.is_on() {
+            self.ahead.forget();
+            self.ahead.push(Routed { key, hash: target.hash, shard: target.shard });
+        }
     }
 }
 

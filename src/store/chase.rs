@@ -34,8 +34,9 @@ pub(super) struct Layout {
 
 pub(super) static LAYOUT: LazyLock<Option<Layout>> = LazyLock::new(Layout::find);
 
-/// The tags of a bucket as words, in which the first of a kind is found by arithmetic.
-pub(super) type Tags = [u64; ENTRIES / 8];
+/// The tags of a bucket, which lie at a multiple of [`TAGS_ALIGN`].
+pub(super) type Tags = [u8; ENTRIES];
+const TAGS_ALIGN: usize = 16;
 
 /// One key between two rounds.
 #[derive(Clone, Copy)]
@@ -109,7 +110,7 @@ impl Layout {
             let word = words[at / 8];
             pointer(word) && word.is_multiple_of(BUCKET_BYTES)
         })?;
-        let tags = (0..=BUCKET_BYTES - ENTRIES).step_by(align_of::<Tags>()).find(|offset| {
+        let tags = (0..=BUCKET_BYTES - ENTRIES).step_by(TAGS_ALIGN).find(|offset| {
             samples.iter().all(|sample| {
                 let position = sample.position(words[blocks / 8]).unwrap_or(0);
                 let at = words[buckets / 8] + sample.bucket * BUCKET_BYTES + offset + position;
@@ -128,8 +129,23 @@ impl Chase {
     pub(super) fn find_entry(&mut self) {
         // SAFETY: the tags lie in a bucket array that is alive under the guard. A concurrent writer may change them, and
         // then the guess is wrong.
-        let tags = unsafe { self.tags.read_volatile() };
-        self.block = self.block.wrapping_add(first(&tags, self.tag));
+        let place = unsafe { first(self.tags, self.tag) };
+        self.block = self.block.wrapping_add(place);
+    }
+
+    /// Reads of the tags, so that they are at hand.
+    #[inline(always)]
+    pub(super) fn touch(&self) {
+        // SAFETY: as in `find_entry`.
+        unsafe { self.tags.cast::<u8>().read_volatile() };
+    }
+
+    /// Moves `block` on from the entry to what it points to, which may be nothing any more.
+    #[inline]
+    pub(super) fn find_record(&mut self) {
+        // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
+        // writer may change the entry; whatever is read is only fetched, never followed.
+        self.block = unsafe { self.block.read_volatile() } as *const usize;
     }
 
     /// Moves `block` on to the first entry that is free: its tag was never set, unless a key had gone from there.
@@ -141,19 +157,31 @@ impl Chase {
 }
 
 /// The place of the first of these bytes that equals `tag`; some place if none does.
+///
+/// # Safety
+/// The tags are alive. They may change meanwhile.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn first(tags: *const Tags, tag: u8) -> usize {
+    use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set1_epi8};
+    // SAFETY: every processor of this kind has these instructions; the tags are two such words, and lie at a multiple of 16.
+    unsafe {
+        let (halves, wanted) = (tags.cast::<__m128i>(), _mm_set1_epi8(tag as i8));
+        let equal = |half| _mm_movemask_epi8(_mm_cmpeq_epi8(halves.add(half).read_volatile(), wanted)) as u32;
+        (equal(0) | equal(1) << 16).trailing_zeros() as usize % ENTRIES
+    }
+}
+
+/// The place of the first of these bytes that equals `tag`; some place if none does.
+///
+/// # Safety
+/// The tags are alive. They may change meanwhile.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn first(tags: &Tags, tag: u8) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let wanted = ONES * u64::from(tag);
-    let bits = tags.iter().enumerate().fold(0, |bits, (at, word)| {
-        // The lowest of the high bits that are set is that of the lowest byte that is zero.
-        let equal = word ^ wanted;
-        let zeroes = equal.wrapping_sub(ONES) & !equal & (ONES << 7);
-        // One bit of each byte, moved together into the uppermost byte.
-        let together = (zeroes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        bits | together << (8 * at)
-    });
-    bits.trailing_zeros() as usize % ENTRIES
+unsafe fn first(tags: *const Tags, tag: u8) -> usize {
+    // SAFETY: that is what the caller promises.
+    let tags = unsafe { tags.read_volatile() };
+    tags.iter().position(|other| *other == tag).unwrap_or(0)
 }
 
 /// An entry whose place is known.

@@ -4,13 +4,17 @@
 //! be waited for; across commands they can overlap. So several keys are walked in three rounds,
 //! each of which reads what the round before has fetched and fetches the next link.
 //!
+//! Where it is known that memory may be read, it is read: a processor lets go of a prefetch whose page it would have to look up
+//! while many are under way, and where a machine is virtual every look-up of a page is long.
+//!
 //! The map has no call for this, so the rounds read its memory themselves ([`super::chase`]).
 
 use std::mem::MaybeUninit;
 
-use super::ahead::AHEAD;
+use super::ahead::{AHEAD, LINE};
 use super::chase::{BLOCK_BYTES, Chase, ENTRIES, LAYOUT, Layout};
 use super::enter::Routed;
+use super::heap::Extent;
 use super::slot::Map;
 use super::view::Store;
 
@@ -25,8 +29,8 @@ struct Rounds {
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     database: usize,
-    hash: u64,
-    shard: u32,
+    pub(super) hash: u64,
+    pub(super) shard: u32,
 }
 
 impl Store<'_> {
@@ -140,15 +144,23 @@ impl Rounds {
     #[inline]
     fn finish(mut self, lines: usize) {
         let chases = self.chases();
+        // All at once, because what is between them and the next round is too long for the processor to see beyond one.
+        chases.iter().for_each(Chase::touch);
         for chase in &mut *chases {
             chase.find_entry();
             fetch(chase.block.cast());
         }
-        for chase in chases {
-            // SAFETY: `find_entry` left the address of an entry in a bucket array that is alive under the guard. A concurrent
-            // writer may change the entry; whatever is read is only fetched, never followed.
-            let record = unsafe { chase.block.read_volatile() } as *const u8;
-            (0..lines).for_each(|line| fetch(record.wrapping_add(line * 64)));
+        let extent = Extent::now();
+        for chase in &mut *chases {
+            chase.find_record();
+            if !extent.touch(chase.block.cast()) {
+                fetch(chase.block.cast());
+            }
+        }
+        for line in 1..lines {
+            for chase in &*chases {
+                extent.touch(chase.block.cast::<u8>().wrapping_add(line * LINE));
+            }
         }
     }
 }

@@ -56,9 +56,14 @@ impl Connection {
         self.buf.extend_from_slice(piece);
         let mut head = 0;
         loop {
+            // Now and then, and from 1 to 4 requests at a time.
+            let left = self.parser.read_ahead(&self.buf[head..], limits, self.outcome.requests.len() % 5);
+            let seconds: Vec<_> = self.parser.seconds(&self.buf[head..]).map(<[u8]>::to_vec).collect();
+            assert_eq!((seconds.len(), self.parser.is_ahead()), (left, left > 0));
             match self.parser.step(&self.buf[head..], limits) {
                 Ok(Step::Request { consumed }) => {
                     let args = self.parser.args(&self.buf[head..]);
+                    assert!(seconds.first().is_none_or(|second| second == args.nth(1).unwrap_or_default()));
                     let words: Vec<_> = args.iter().map(<[u8]>::to_vec).collect();
                     assert_eq!(words.len(), args.len());
                     assert!(Frame::from(&args).args().iter().eq(words.iter().map(Vec::as_slice)));

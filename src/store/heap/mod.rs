@@ -43,6 +43,7 @@ use tikv_jemallocator::Jemalloc as General;
 pub use class::{MAX_SMALL, class_size};
 pub use count::{Counting, others};
 pub use general::{decay, flush};
+pub(crate) use region::Extent;
 
 /// Alignment of every block in bytes.
 pub const ALIGN: usize = 8;

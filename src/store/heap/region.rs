@@ -6,7 +6,7 @@
 
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
@@ -22,6 +22,10 @@ static SLABS: AtomicPtr<Slab> = AtomicPtr::new(ptr::null_mut());
 
 /// Chunks that heaps have.
 static CHUNKS: AtomicU64 = AtomicU64::new(0);
+
+/// Where the first chunk lies, and how many bytes from there on are accessible; both are 0 before the first chunk is asked for.
+static BASE: AtomicUsize = AtomicUsize::new(0);
+static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether chunks ask for huge pages.
 static HUGE: AtomicBool = AtomicBool::new(false);
@@ -69,6 +73,33 @@ pub(super) fn mapped() -> u64 {
     CHUNKS.load(Ordering::Relaxed) * CHUNK as u64
 }
 
+/// The addresses from the first chunk to the last that any heap ever had. They stay accessible for the whole run.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    base: usize,
+    bytes: usize,
+}
+
+impl Extent {
+    /// As it is now.
+    #[inline]
+    pub(crate) fn now() -> Self {
+        Extent { base: BASE.load(Ordering::Relaxed), bytes: OPEN.load(Ordering::Acquire) }
+    }
+
+    /// Reads a byte, which brings its line into the caches, if the address lies there; tells whether it does. What is there may be
+    /// nobody's or another thread's.
+    #[inline(always)]
+    pub(crate) fn touch(self, address: *const u8) -> bool {
+        let lies_here = address.addr().wrapping_sub(self.base) < self.bytes;
+        if lies_here {
+            // SAFETY: it is accessible, and nothing depends on what is read.
+            unsafe { address.read_volatile() };
+        }
+        lies_here
+    }
+}
+
 /// The entry of the unit in which `at` lies, an address inside a chunk.
 #[inline(always)]
 pub(super) fn slab_at(at: *const u8) -> *const Slab {
@@ -83,6 +114,7 @@ pub(super) fn take() -> Option<*mut u8> {
         Some(number) => number,
         None if pool.fresh < region.chunks && region.open(pool.fresh) => {
             pool.fresh += 1;
+            OPEN.store(pool.fresh * CHUNK, Ordering::Release);
             pool.fresh - 1
         }
         None => return None,
@@ -167,6 +199,7 @@ impl Region {
         let table = base.wrapping_add(chunks * CHUNK);
         let displaced = table.cast::<Slab>().wrapping_sub(base.addr() >> UNIT_SHIFT);
         SLABS.store(displaced, Ordering::Relaxed);
+        BASE.store(base.addr(), Ordering::Relaxed);
         Some(Self { base, table, chunks, pool: Mutex::new(Pool { fresh: 0, returned: Vec::new() }) })
     }
 
