@@ -185,7 +185,7 @@ fn enqueue(
 }
 
 /// Runs a command and notes what it cost. The caller has checked that the client may.
-#[inline]
+#[inline(always)]
 pub(super) fn run(
     worker: &Worker,
     client: &mut Client,
@@ -201,7 +201,7 @@ pub(super) fn run(
 }
 
 /// Enters what a command needs and runs it. The caller has checked that the client may.
-#[inline]
+#[inline(always)]
 pub(super) fn perform(
     worker: &Worker,
     client: &mut Client,
@@ -229,7 +229,7 @@ pub(super) fn perform(
 }
 
 /// Runs a command whose keys are entered.
-#[inline]
+#[inline(always)]
 pub(super) fn run_entered(
     worker: &Worker,
     client: &mut Client,
@@ -356,7 +356,7 @@ fn subscribed(handle: Handle) -> Error {
 }
 
 /// Enters what the command's keys need: one key beside others, several alone, none nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -> Result<Option<Held<'a>>, Error> {
     match command.keys {
         [] => Ok(None),
@@ -371,7 +371,7 @@ pub(super) fn enter<'a>(worker: &'a Worker, command: &Command, args: Args<'a>) -
 }
 
 /// Enters the shard of one key beside others.
-#[inline]
+#[inline(always)]
 fn enter_one<'a>(worker: &'a Worker, command: &Command, key: &'a [u8]) -> Result<Held<'a>, Error> {
     let keyspace = &worker.node.keyspace;
     let only_reads = command.flags.contains(Flags::READONLY) && !command.flags.contains(Flags::MAY_REPLICATE);

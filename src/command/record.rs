@@ -65,8 +65,13 @@ pub(super) fn perform(
 }
 
 /// Why a client's command is refused because changes cannot be recorded: `None` while they can. As with Redis, `PING` tells of it.
-#[inline]
+#[inline(always)]
 pub(super) fn refusal(worker: &Worker, command: &Command) -> Option<Error> {
+    if worker.node.keyspace.journal.is_refusing() { refuse(worker, command) } else { None }
+}
+
+#[cold]
+fn refuse(worker: &Worker, command: &Command) -> Option<Error> {
     let reason = worker.node.keyspace.journal.refusal()?;
     let concerns = command.flags.contains(Flags::WRITE) || command.name == "ping";
     concerns.then(|| Error::Quoting(misconf(&reason).into_bytes().into()))

@@ -96,7 +96,7 @@ fn get(cx: &mut Context<'_>, args: Args<'_>) -> Result<(), Error> {
         worker.count_lookup(record.is_some());
         let string = string_of(record.map(Record::value))?;
         if let Some(StringValue::Bytes(bytes)) = string {
-            store.note_value(bytes.len());
+            store.note_value(args.get(1).len() + bytes.len());
         }
         reply_string(reply, string);
         Ok(())

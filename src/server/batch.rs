@@ -72,7 +72,18 @@ impl Batch {
     /// A client that has sent nothing.
     pub(super) fn new(client: Client) -> Self {
         let parser = Parser::new();
-        Batch { client, parser, buffer: Vec::new(), start: 0, want: 1, outside: 0, postponed: None, target: None, is_unfetched: false, calm: 0 }
+        Batch {
+            client,
+            parser,
+            buffer: Vec::new(),
+            start: 0,
+            want: 1,
+            outside: 0,
+            postponed: None,
+            target: None,
+            is_unfetched: false,
+            calm: 0,
+        }
     }
 
     /// Hands out the buffer to append to, with room for what is missing. Give it back with [`Batch::restore`].

@@ -10,10 +10,12 @@ pub const AHEAD: usize = 32;
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
-/// Bytes of a record before a short key's value.
-const HEAD: usize = 32;
-/// The most lines of a record that are fetched: behind them the processor sees by itself where a copy goes.
-const LINES: usize = 6;
+/// Bytes of a record before its key, with a time to live.
+const HEAD: usize = 16;
+/// The bytes of a record that are fetched: of one that nothing is known of, and at most. Behind them the processor sees by itself
+/// where a copy goes.
+const USUAL: usize = 2 * LINE;
+const MOST: usize = 6 * LINE;
 
 /// The keys of the next requests, in the order in which they lie in the receive buffer.
 pub(super) struct Ahead {
@@ -23,8 +25,8 @@ pub(super) struct Ahead {
     place: Cell<usize>,
     /// Whether keys are known by their addresses now.
     is_on: Cell<bool>,
-    /// Lines of a record that look-ups have read of late.
-    lines: Cell<usize>,
+    /// Bytes of a record that look-ups have read of late.
+    bytes: Cell<usize>,
 }
 
 /// While it lives, keys that were looked ahead for are known by their addresses; the buffer that they lie in does not change.
@@ -61,7 +63,7 @@ impl Drop for Foresight<'_> {
 impl Ahead {
     pub(super) fn new() -> Self {
         let routes = [const { Cell::new(Routed::NOWHERE) }; AHEAD];
-        Ahead { routes, len: Cell::new(0), place: Cell::new(0), is_on: Cell::new(false), lines: Cell::new(2) }
+        Ahead { routes, len: Cell::new(0), place: Cell::new(0), is_on: Cell::new(false), bytes: Cell::new(USUAL) }
     }
 
     #[inline]
@@ -101,16 +103,16 @@ impl Ahead {
         None
     }
 
-    /// Notes the length of a value that was read.
+    /// Notes the length of a key and a value that were read.
     #[inline]
     pub(super) fn note_value(&self, bytes: usize) {
-        self.lines.set((bytes.saturating_add(HEAD) / LINE + 1).clamp(2, LINES));
+        self.bytes.set(bytes.saturating_add(HEAD).min(MOST));
     }
 
-    /// Lines of a record that are worth fetching.
+    /// Bytes of a record that are worth fetching, at least one.
     #[inline]
-    pub(super) fn lines(&self) -> usize {
-        self.lines.get()
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get()
     }
 }
 
@@ -154,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn as_many_lines_as_the_last_value_had() {
+    fn as_many_bytes_as_the_last_record_had() {
         let ahead = Ahead::new();
-        let lines = |bytes| {
+        let bytes = |bytes| {
             ahead.note_value(bytes);
-            ahead.lines()
+            ahead.bytes()
         };
-        assert_eq!([0, 64, 256, usize::MAX].map(lines), [2, 2, 5, LINES]);
+        assert_eq!([0, 80, usize::MAX].map(bytes), [HEAD, 96, MOST]);
     }
 }

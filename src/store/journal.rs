@@ -129,10 +129,15 @@ impl Journal {
         self.quiet.state.load(Ordering::Relaxed) != OFF
     }
 
-    /// Why writes are refused, if they are: one relaxed load while they are not.
-    #[inline]
+    /// Whether writes are refused: one relaxed load.
+    #[inline(always)]
+    pub fn is_refusing(&self) -> bool {
+        self.quiet.state.load(Ordering::Relaxed) == REFUSING
+    }
+
+    /// Why writes are refused, if they are.
     pub fn refusal(&self) -> Option<String> {
-        if self.quiet.state.load(Ordering::Relaxed) != REFUSING { None } else { Some(self.failure.lock().clone()) }
+        self.is_refusing().then(|| self.failure.lock().clone())
     }
 
     /// Begins to record, while nobody else is inside the keyspace.

@@ -58,7 +58,7 @@ impl Store<'_> {
             rounds.begin(&database.maps[shard as usize], hash);
         }
         self.local.rewind();
-        rounds.finish(self.local.ahead.lines());
+        rounds.finish(self.local.ahead.bytes());
         taken
     }
 
@@ -96,11 +96,11 @@ impl Store<'_> {
                 let database = self.keyspace.database(target.database);
                 rounds.begin(&database.maps[target.shard as usize], target.hash);
             }
-            rounds.finish(self.local.ahead.lines());
+            rounds.finish(self.local.ahead.bytes());
         }
     }
 
-    /// Notes the length of a value that was read, because those that are read next are likely to be like it.
+    /// Notes the length of a key and a value that were read, because those that are read next are likely to be like them.
     #[inline]
     pub fn note_value(&self, bytes: usize) {
         self.local.ahead.note_value(bytes);
@@ -140,9 +140,9 @@ impl Rounds {
         }
     }
 
-    /// The other rounds of all keys, to so many lines of each record.
+    /// The other rounds of all keys, to so many bytes of each record.
     #[inline]
-    fn finish(mut self, lines: usize) {
+    fn finish(mut self, bytes: usize) {
         let chases = self.chases();
         // All at once, because what is between them and the next round is too long for the processor to see beyond one.
         chases.iter().for_each(Chase::touch);
@@ -157,9 +157,10 @@ impl Rounds {
                 fetch(chase.block.cast());
             }
         }
-        for line in 1..lines {
+        // The last byte may lie a line further than so many lines from the first.
+        for offset in (LINE..bytes).step_by(LINE).chain([bytes - 1]) {
             for chase in &*chases {
-                extent.touch(chase.block.cast::<u8>().wrapping_add(line * LINE));
+                extent.touch(chase.block.cast::<u8>().wrapping_add(offset));
             }
         }
     }
