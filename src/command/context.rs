@@ -311,11 +311,14 @@ impl Worker {
         crate::telemetry::add(if found { &counters.keyspace_hits } else { &counters.keyspace_misses }, 1);
     }
 
-    /// Reads the clock and, where they changed, the settings: once a batch. Whether they changed.
+    /// Reads the clocks and, where they changed, the settings: once a batch. Whether they changed.
     #[inline]
     pub fn refresh(&mut self) -> bool {
-        self.now_ms = unix_ms();
         self.stopwatch.start();
+        // Batches of single requests follow one another within microseconds.
+        if self.stopwatch.is_day_late() {
+            self.now_ms = unix_ms();
+        }
         let generation = self.node.config.generation();
         let changed = generation != self.generation;
         if changed {

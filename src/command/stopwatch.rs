@@ -7,10 +7,15 @@ use std::cell::Cell;
 
 use crate::config::Settings;
 
+/// Nanoseconds for which the time of day, which commands take in milliseconds, is not looked at again.
+const DAY_NANOS: u64 = 250_000;
+
 /// A worker's clock, and the mark from which the next command counts.
 pub struct Stopwatch {
     clock: quanta::Clock,
     mark: Cell<u64>,
+    /// When somebody last looked at the time of day.
+    looked: Cell<u64>,
     /// Nanoseconds from which on somebody wants to hear of a command.
     slow: u64,
     /// Bytes of a request from which on it is logged.
@@ -23,9 +28,9 @@ impl Stopwatch {
     /// A clock that starts now.
     pub(super) fn new(settings: &Settings) -> Self {
         let clock = quanta::Clock::new();
-        let mark = Cell::new(clock.raw());
+        let (mark, looked) = (Cell::new(clock.raw()), Cell::new(0));
         let mut stopwatch =
-            Stopwatch { clock, mark, slow: u64::MAX, large_request: usize::MAX, large_reply: usize::MAX };
+            Stopwatch { clock, mark, looked, slow: u64::MAX, large_request: usize::MAX, large_reply: usize::MAX };
         stopwatch.adopt(settings);
         stopwatch
     }
@@ -46,6 +51,18 @@ impl Stopwatch {
     #[inline]
     pub(super) fn start(&self) {
         self.mark.set(self.clock.raw());
+    }
+
+    /// Whether it is time to look at the time of day again, which then counts as done: a quarter of a millisecond had passed since
+    /// when it was last started.
+    #[inline]
+    pub(super) fn is_day_late(&self) -> bool {
+        let mark = self.mark.get();
+        let is_late = self.clock.delta_as_nanos(self.looked.get(), mark) >= DAY_NANOS;
+        if is_late {
+            self.looked.set(mark);
+        }
+        is_late
     }
 
     /// Where the next command counts from.
@@ -92,6 +109,23 @@ mod tests {
         let whole = watch.lap(began);
         assert!((10_000_000..=whole + 1000).contains(&sum), "{sum} {whole}");
         assert!(sum.abs_diff(real) < real / 20 + 200_000, "{sum} of the cycle counter, {real} of the system's clock");
+    }
+
+    #[test]
+    fn the_time_of_day_is_looked_at_now_and_then() {
+        let watch = Stopwatch::new(&Settings::default());
+        let mut looks = 0;
+        let began = std::time::Instant::now();
+        let mut rounds = 0;
+        while began.elapsed() < std::time::Duration::from_millis(20) {
+            watch.start();
+            looks += u32::from(watch.is_day_late());
+            rounds += 1;
+        }
+        assert!(watch.mark() > 0 && (1..=90).contains(&looks) && looks < rounds, "{looks} of {rounds}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        watch.start();
+        assert!(watch.is_day_late() && !watch.is_day_late());
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::task::{Poll, Waker};
 use super::hub::Hub;
 use crate::store::{Store, Target};
 
-/// Requests that do not step aside after one was alone: with few clients there is nobody to share a wait with.
+/// The most requests that do not step aside after one was alone: with few clients there is nobody to share a wait with. There are
+/// twice as many each time that it is so again, because clients that come together mostly do so now and then one by one.
 const ALONE: u32 = 32;
 
 /// The connections of one worker that have stepped aside.
@@ -21,8 +22,9 @@ pub(super) struct Convoy {
     targets: RefCell<Vec<Target>>,
     waiting: RefCell<Vec<Waker>>,
     conductor: RefCell<Option<Waker>>,
-    /// Requests that do not step aside.
+    /// Requests that do not step aside, and how many there were the last time.
     alone: Cell<u32>,
+    last_alone: Cell<u32>,
 }
 
 impl Convoy {
@@ -67,8 +69,10 @@ pub(super) async fn conduct(hub: Rc<Hub>) {
         }
         let mut targets = convoy.targets.borrow_mut();
         if let [_] = targets[..] {
-            convoy.alone.set(ALONE);
+            convoy.last_alone.set((convoy.last_alone.get() * 2).clamp(1, ALONE));
+            convoy.alone.set(convoy.last_alone.get());
         } else if !targets.is_empty() {
+            convoy.last_alone.set(0);
             let worker = hub.worker.borrow();
             Store::new(&worker.node.keyspace, &worker.local, 0, worker.now_ms).prefetch_targets(&targets);
         }
