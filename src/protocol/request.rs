@@ -197,7 +197,9 @@ impl Parser {
             return 0;
         }
         let mut at = 0;
+        // No more arguments than are kept, so that no batch allocates.
         while self.ahead.len() < most
+            && self.spans.len() + PLAIN_COUNT <= KEPT_SPANS
             && let Some(consumed) = self.whole(&buf[at..], limits)
         {
             self.ahead.push(Whole { consumed, end: self.spans.len() });
