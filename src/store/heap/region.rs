@@ -84,7 +84,9 @@ impl Extent {
     /// As it is now.
     #[inline]
     pub(crate) fn now() -> Self {
-        Extent { base: BASE.load(Ordering::Relaxed), bytes: OPEN.load(Ordering::Acquire) }
+        // In this order: where something is open, its beginning is known.
+        let bytes = OPEN.load(Ordering::Acquire);
+        Extent { base: BASE.load(Ordering::Relaxed), bytes }
     }
 
     /// Reads a byte, which brings its line into the caches, if the address lies there; tells whether it does. What is there may be
