@@ -74,6 +74,16 @@ def reply_is_unmatched(reply):
     return isinstance(reply, bytes) and reply.startswith(b"-ERR Unmatched parenthesis")
 
 
+def begins_anew(rules):
+    """Whether a rule opens a parenthesis while one is open: Redis before 7.2 then forgets what came before."""
+    is_open = False
+    for rule in rules:
+        if is_open and rule.startswith("(") and not rule.endswith(")"):
+            return True
+        is_open = not rule.endswith(")") if is_open else rule.startswith("(") and not rule.endswith(")")
+    return False
+
+
 def comparable(words, reply, exact):
     if exact or not isinstance(reply, (list, bytes)):
         return reply
@@ -105,6 +115,8 @@ def compare(theirs, ours, exact):
     for number in range(rounds):
         user = pick(USERS)
         rules = [rule(common, categories) for _ in range(rng.randrange(1, 4))]
+        while not exact and begins_anew(rules):
+            rules = [rule(common, categories) for _ in range(rng.randrange(1, 4))]
         scripts = [["SETUSER", user, *rules], ["GETUSER", user], *(["DRYRUN", user, *pick(CALLS)] for _ in range(4))]
         if rng.random() < 0.05:
             scripts.append(pick([["USERS"], ["DELUSER", user, "nobody"], ["SETUSER", "a b"], ["GENPASS", "0"], ["LOG", "x"]]))
