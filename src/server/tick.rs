@@ -12,7 +12,7 @@ use super::task;
 use super::watchdog;
 use crate::command::{Worker, unix_ms};
 use crate::config::{OutputLimit, OutputLimits, Settings};
-use crate::store::{Progress, heap};
+use crate::store::{Progress, heap, reclaim};
 use crate::telemetry;
 
 /// Time between rounds while keys wait for their time.
@@ -22,6 +22,8 @@ const ROUND: Duration = Duration::from_millis(10);
 const BEHIND: Duration = Duration::from_millis(3);
 /// Time between rounds otherwise.
 const IDLE_ROUND: Duration = Duration::from_millis(100);
+/// Milliseconds between times that free memory is given back.
+const UPKEEP_MS: u64 = 250;
 /// Milliseconds between looks at the clients.
 const SWEEP_MS: u64 = 1000;
 /// The time that a busy worker leaves to its clients after a slice of a snapshot, in times of what the slice took.
@@ -33,7 +35,7 @@ const STALLED_SECONDS: u32 = 60;
 
 /// Keeps house for as long as the worker runs.
 pub(super) async fn keep(hub: Rc<Hub>) {
-    let swept_ms = Cell::new(0);
+    let (swept_ms, upkept_ms) = (Cell::new(0), Cell::new(0));
     if hub.worker.borrow().number() == 0 {
         hub.node.measure(unix_ms());
     }
@@ -68,13 +70,17 @@ pub(super) async fn keep(hub: Rc<Hub>) {
             let saving = hub.clone();
             task::spawn(async move { go_on_saving(&saving).await }, || "a snapshot".to_owned());
         }
-        if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
-            swept_ms.set(now_ms);
-            hub.buffers.tidy();
+        if now_ms.abs_diff(upkept_ms.get()) >= UPKEEP_MS {
+            upkept_ms.set(now_ms);
+            reclaim::outgrown();
             heap::flush();
             if hub.worker.borrow().number() == 0 {
                 heap::decay();
             }
+        }
+        if now_ms.abs_diff(swept_ms.get()) >= SWEEP_MS {
+            swept_ms.set(now_ms);
+            hub.buffers.tidy();
             sweep(&hub, &settings, now_ms);
             if settings.http_port > 0 && hub.worker.borrow().number() == 0 {
                 crate::command::keep_ttls(&hub.worker.borrow());

@@ -17,6 +17,15 @@ static THREAD: OnceLock<Option<Sender<Garbage>>> = OnceLock::new();
 static WAITING: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
 
+/// Epochs after which nobody can read a table any more that a map had outgrown before them.
+const EPOCHS: usize = 4;
+
+/// Frees the tables that maps outgrew while this thread changed them, as far as nobody reads them any more. The maps do so by themselves only after
+/// many more commands. For upkeep, outside of an entry.
+pub fn outgrown() {
+    (0..EPOCHS).for_each(|_| scc::Guard::new().accelerate());
+}
+
 /// Drops `garbage` on the reclaiming thread, or here if that cannot be had or is far behind.
 pub fn later(garbage: Box<impl Any + Send>) {
     let waiting = WAITING.fetch_add(1, Ordering::Relaxed);
