@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::{ptr, slice};
 
-/// Bytes in a page, at most: what is not whole pages stays.
+/// Bytes in a page. Where pages are larger the system refuses what does not begin at one, and that part stays.
 const PAGE: usize = 4096;
 
 /// Takes the code and the constants of the program and its libraries out of this process's memory; what runs on comes back from
