@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use tikv_jemalloc_ctl::{Access, AsName, arenas, stats_print};
+use tikv_jemalloc_ctl::stats_print;
 
 use super::advice::{Memory, on_memory};
 use super::memory::Usage;
@@ -165,16 +165,7 @@ pub(super) fn doctor(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
 /// come round to it.
 pub(super) fn purge(cx: &mut Context<'_>, _: Args<'_>) -> Result<(), Error> {
     heap::trim();
-    let count: u32 = arenas::narenas::read().unwrap_or_default();
-    for arena in 0..count {
-        // Pages that may stay free for no time at all go back at once. Arenas that were never used refuse it.
-        let name = format!("arena.{arena}.dirty_decay_ms\0");
-        let name = name.as_bytes().name();
-        let before: Result<isize, _> = name.update(0);
-        if let Ok(before) = before {
-            let _ = name.write(before);
-        }
-    }
+    heap::purge();
     cx.reply.ok();
     Ok(())
 }

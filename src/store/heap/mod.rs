@@ -42,7 +42,7 @@ use tikv_jemallocator::Jemalloc as General;
 
 pub use class::{MAX_SMALL, class_size};
 pub use count::{Counting, others};
-pub use general::{decay, flush};
+pub use general::{decay, flush, purge};
 pub(crate) use region::Extent;
 
 /// Alignment of every block in bytes.
