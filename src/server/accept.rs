@@ -151,18 +151,15 @@ impl Guest {
     /// Serves it in a task of its own.
     fn serve<I: Inlet, O: Outlet>(self, hub: &Rc<Hub>, halves: (I, O)) {
         let info = self.client.info.clone();
-        let mut connection = Connection::new(halves, hub.clone(), self.client, self.stay);
-        // The task borrows the connection where it lies: an async function that took it would reserve its space twice.
-        let serving = async move { connection.serve().await };
-        task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+        let connection = Box::new(Connection::new(halves, hub.clone(), self.client, self.stay));
+        task::spawn(connection.serve(), move || format!("client {} at {}", info.id, info.address));
     }
 
     /// The same after a handshake.
     fn greet(self, hub: &Rc<Hub>, halves: (TlsInlet, TlsOutlet)) {
         let info = self.client.info.clone();
-        let mut connection = Connection::new(halves, hub.clone(), self.client, self.stay);
-        let serving = async move { connection.greet_and_serve().await };
-        task::spawn(serving, move || format!("client {} at {}", info.id, info.address));
+        let connection = Box::new(Connection::new(halves, hub.clone(), self.client, self.stay));
+        task::spawn(connection.greet_and_serve(), move || format!("client {} at {}", info.id, info.address));
     }
 }
 

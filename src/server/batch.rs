@@ -91,7 +91,7 @@ impl Batch {
     pub(super) fn lend(&mut self) -> Vec<u8> {
         let mut buffer = std::mem::take(&mut self.buffer);
         if buffer.capacity() - buffer.len() < self.want.max(ROOM_LEFT) {
-            let room = if self.calm >= CALM { ROOM_CALM } else { ROOM };
+            let room = if self.is_calm() { ROOM_CALM } else { ROOM };
             buffer.reserve(self.want.max(room));
             self.client.info.query_capacity.store(buffer.capacity(), Relaxed);
         }
@@ -132,6 +132,12 @@ impl Batch {
             None => self.buffer.extend_from_slice(bytes),
         }
         self.client.info.query_capacity.store(self.buffer.capacity(), Relaxed);
+    }
+
+    /// Whether little comes at a time, so that the buffer is one that is worth keeping.
+    #[inline]
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm >= CALM
     }
 
     /// Bytes received and not yet executed.
@@ -335,7 +341,7 @@ impl Batch {
     fn compact(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
-            if self.calm >= CALM && self.buffer.capacity() > ROOM_CALM {
+            if self.is_calm() && self.buffer.capacity() > ROOM_CALM {
                 self.buffer = Vec::new();
             }
         } else if self.start > 0 {

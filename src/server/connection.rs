@@ -11,6 +11,8 @@ use monoio::io::Canceller;
 
 use super::batch::{Batch, Next, ROOM_CALM};
 use super::hub::{Hub, Stay};
+use super::lane::Parting;
+use super::seat::sit;
 use super::send::Sender;
 use super::transport::{Inlet, Outlet};
 use super::wait::Early;
@@ -21,6 +23,9 @@ use crate::telemetry;
 /// Receives and full reply buffers in a row without waiting, after which a connection lets the others run. On epoll nothing
 /// waits while bytes are there to be received or read, and a client faster than its server would keep the thread.
 const TURN: u32 = 4;
+
+/// Batches in a row with nothing special about them, after which a connection is one for the lane.
+const SETTLED: u8 = 16;
 
 /// Times that a connection whose keys are taken lets others run, before it sleeps.
 const BUSY_TURNS: u32 = 16;
@@ -49,6 +54,8 @@ pub(super) struct Connection<I: Inlet, O: Outlet> {
     pub(super) batch: Batch,
     /// Receives and full reply buffers in a row that did not have to wait.
     hasty: u32,
+    /// Times in a row that nothing but to receive followed what was executed.
+    ordinary: u8,
     /// Ends a receive whose buffer is wanted back.
     canceller: Canceller,
 }
@@ -63,6 +70,16 @@ pub(super) enum Receiver<I> {
     Taken,
 }
 
+/// Requests that were executed.
+pub(super) struct Ran {
+    /// What to do after their replies were sent.
+    pub(super) next: Next,
+    /// Their replies.
+    pub(super) out: Vec<u8>,
+    /// What the worker had recorded before.
+    pub(super) before: u64,
+}
+
 /// Why a connection ends; every reason is an ordinary one.
 #[derive(Debug)]
 pub(super) struct Ended;
@@ -72,22 +89,40 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
     pub(super) fn new((inlet, outlet): (I, O), hub: Rc<Hub>, client: Client, stay: Stay) -> Self {
         let sender = Sender::new(outlet, hub.clone(), client.info.clone());
         let (receiver, batch) = (Receiver::Idle(inlet), Batch::new(client));
-        Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0, canceller: Canceller::new() }
+        Connection { _stay: stay, receiver, sender, hub, batch, hasty: 0, ordinary: 0, canceller: Canceller::new() }
     }
 
     /// Serves the client until either side ends the connection.
-    pub(super) async fn serve(&mut self) {
+    pub(super) async fn serve(mut self: Box<Self>) {
         poll_fn(|context| {
             self.batch.client.info.mailbox.attend(context.waker());
             Poll::Ready(())
         })
         .await;
-        while self.receive().await.is_ok() {
-            if self.answer().await.is_err() {
+        loop {
+            let mut ran = None;
+            if self.is_settled() {
+                let Some((connection, parting)) = sit(self).await else { return };
+                self = connection;
+                self.ordinary = 0;
+                match parting {
+                    Parting::Ended => break,
+                    Parting::Hasty => self.hasty += 1,
+                    Parting::Ran(what) => ran = Some(what),
+                }
+            } else if self.receive().await.is_err() {
+                break;
+            }
+            if self.answer(ran).await.is_err() {
                 break;
             }
         }
         self.sender.finish();
+    }
+
+    /// Whether it is one for the lane.
+    fn is_settled(&self) -> bool {
+        self.ordinary >= SETTLED && self.batch.is_calm() && matches!(self.receiver, Receiver::Idle(_))
     }
 
     /// Receives once into the batch's buffer.
@@ -164,18 +199,21 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         telemetry::add(&self.batch.client.info.received_bytes, received as u64);
     }
 
-    /// Executes what has come, until more has to be received, and sends the replies.
-    async fn answer(&mut self) -> Result<(), Ended> {
-        if self.hub.convoy.is_open()
-            && let Some(target) = self.batch.only_target(&self.hub)
-        {
-            self.hub.convoy.join(target).await;
-        }
+    /// Executes what can be now of what has come.
+    #[inline]
+    pub(super) fn run(&mut self) -> Ran {
+        let mut out = self.hub.buffers.take();
+        let before = self.recorded();
+        let next = self.batch.execute(&self.hub, &mut out);
+        Ran { next, out, before }
+    }
+
+    /// Executes what has come, until more has to be received, and sends the replies. It may have begun.
+    async fn answer(&mut self, mut ran: Option<Ran>) -> Result<(), Ended> {
         let mut busy = 0;
         loop {
-            let mut out = self.hub.buffers.take();
-            let before = self.recorded();
-            let mut next = self.batch.execute(&self.hub, &mut out);
+            let Ran { mut next, mut out, before } = ran.take().unwrap_or_else(|| self.run());
+            self.ordinary = if next == Next::Receive { self.ordinary.saturating_add(1) } else { 0 };
             while next == Next::Long {
                 next = self.batch.run_long(&self.hub, &self.sender.info, &mut out).await;
             }

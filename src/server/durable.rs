@@ -3,9 +3,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::connection::Connection;
+use super::connection::{Connection, Ran};
 use super::transport::{Inlet, Outlet};
-use crate::command::unix_ms;
+use crate::command::{Worker, is_unserved, unix_ms};
 
 impl<I: Inlet, O: Outlet> Connection<I, O> {
     /// What this worker has recorded so far; to be given to [`Connection::acknowledge`] after a batch.
@@ -17,13 +17,17 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
     /// Waits until what was recorded since then is as durable as the policy promises. Other clients go on meanwhile.
     #[inline]
     pub(super) async fn acknowledge(&self, before: u64) {
-        let debt = {
-            let worker = self.hub.worker.borrow();
-            self.hub.node.keyspace.journal.debt(&worker.local, before, worker.now_ms)
-        };
+        let debt = self.debt(&self.hub.worker.borrow(), before);
         if let Some(stamp) = debt {
             self.await_durable(stamp).await;
         }
+    }
+
+    /// Whether something is left to do before others' requests, or before the replies may go.
+    #[inline]
+    pub(super) fn owes(&self, ran: &Ran) -> bool {
+        let worker = self.hub.worker.borrow();
+        is_unserved(&worker) || self.debt(&worker, ran.before).is_some()
     }
 
     /// The same for whatever anybody has recorded: what this client is told was done by another's worker.
@@ -31,6 +35,11 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         if let Some(stamp) = self.hub.node.keyspace.journal.debt_of_all(unix_ms()) {
             self.await_durable(stamp).await;
         }
+    }
+
+    #[inline]
+    fn debt(&self, worker: &Worker, before: u64) -> Option<u64> {
+        self.hub.node.keyspace.journal.debt(&worker.local, before, worker.now_ms)
     }
 
     async fn await_durable(&self, stamp: u64) {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::buffers::Buffers;
-use super::convoy::Convoy;
 use super::fair::Fair;
+use super::lane::Lane;
 use super::tls::Tls;
 use crate::command::{Home, Node, Worker, is_unserved};
 use crate::session::ClientInfo;
@@ -27,8 +27,8 @@ pub(super) struct Hub {
     pub(super) counters: &'static Counters,
     /// Buffers for replies.
     pub(super) buffers: Buffers,
-    /// How single requests wait for memory together.
-    pub(super) convoy: Convoy,
+    /// Where most connections are served.
+    pub(super) lane: Lane,
     /// How tasks give way to one another.
     pub(super) fair: Fair,
     /// What clients need that speak TLS, if any may.
@@ -81,7 +81,7 @@ impl Hub {
             worker: RefCell::new(Rc::new(worker)),
             home: Home::default(),
             buffers,
-            convoy: Convoy::default(),
+            lane: Lane::default(),
             fair: Fair::new(nonblocking)?,
             tls,
             is_saving: Cell::new(false),

@@ -2,20 +2,23 @@
 //!
 //! [`run`] binds the listeners, starts the workers, and waits on the main thread for the end. A worker is one thread with
 //! one runtime; its tasks share a `Hub`. Each accepted client is one task: a `Connection` receives and sends, its
-//! `Batch` parses and executes without any input or output.
+//! `Batch` parses and executes without any input or output. Most connections sleep in their tasks and are served side by side in
+//! the worker's `Lane`.
 
 mod accept;
 mod batch;
+mod bell;
 mod buffers;
 mod connection;
-mod convoy;
 mod drain;
 mod driver;
 mod durable;
 mod fair;
 mod hub;
+mod lane;
 mod listen;
 mod runtime;
+mod seat;
 mod send;
 mod task;
 #[cfg(test)]

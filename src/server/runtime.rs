@@ -10,10 +10,10 @@ use monoio::io::Canceller;
 use monoio::net::{TcpListener, UnixListener};
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
-use super::convoy::conduct;
 use super::drain::{self, Event};
 use super::driver::Driver;
 use super::hub::Hub;
+use super::lane;
 use super::listen::Listeners;
 use super::tls::Tls;
 use super::{accept, task, tick};
@@ -140,10 +140,7 @@ fn serve<D: monoio::Driver>(mut runtime: Runtime<D>, seat: Seat) -> Result<(), S
         let hub = Hub::new(worker, driver == Driver::Epoll, tls).map_err(|error| error.to_string())?;
         let helper = hub.clone();
         task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
-        let conductor = hub.clone();
-        task::spawn(async move { while task::survive(Box::pin(conduct(conductor.clone()))).await.is_err() {} }, || {
-            "the conductor".to_owned()
-        });
+        task::spawn(lane::conduct(hub.clone()), || "the lane".to_owned());
         let house = hub.clone();
         task::spawn(
             async move {

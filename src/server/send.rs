@@ -1,5 +1,6 @@
 //! The sending half of a connection: replies, and what others post to the client.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,8 @@ use crate::telemetry;
 
 /// The sending half.
 pub(super) struct Sender<O> {
-    pub(super) outlet: O,
+    /// `None` while a send of the lane has it.
+    pub(super) outlet: Option<O>,
     hub: Rc<Hub>,
     pub(super) info: Arc<ClientInfo>,
 }
@@ -22,42 +24,60 @@ pub(super) struct Sender<O> {
 impl<O: Outlet> Sender<O> {
     /// The sender of a client.
     pub(super) fn new(outlet: O, hub: Rc<Hub>, info: Arc<ClientInfo>) -> Self {
-        Sender { outlet, hub, info }
+        Sender { outlet: Some(outlet), hub, info }
     }
 
     /// Sends all of `out` and gives the buffer back to the worker.
     pub(super) async fn send(&mut self, mut out: Vec<u8>) -> Result<(), Ended> {
-        let len = out.len();
         let mut sent = 0;
-        if len > 0 {
-            self.info.output_capacity.store(out.capacity(), Relaxed);
-        }
-        while sent < len {
-            self.info.output_bytes.store(len - sent, Relaxed);
+        self.begin(&out);
+        while sent < out.len() {
+            let Some(outlet) = &mut self.outlet else { return Err(Ended) };
             let result;
-            (result, out) = self.outlet.send(out, sent).await;
-            match result {
-                Ok(0) | Err(_) => return Err(Ended),
-                Ok(count) => sent += count,
-            }
-            telemetry::add(&self.hub.counters.writes, 1);
-            if sent < len {
-                self.info.active_ms.store(unix_ms(), Relaxed);
-            }
+            (result, out) = outlet.send(out, sent).await;
+            sent += self.count(result, out.len() - sent)?;
         }
-        if len > 0 {
-            self.info.output_bytes.store(0, Relaxed);
+        self.end(out);
+        Ok(())
+    }
+
+    /// Takes note of replies that are to be sent.
+    #[inline]
+    pub(super) fn begin(&self, out: &Vec<u8>) {
+        if !out.is_empty() {
+            self.info.output_capacity.store(out.capacity(), Relaxed);
+            self.info.output_bytes.store(out.len(), Relaxed);
+        }
+    }
+
+    /// Takes note of what a send of `left` bytes came to, and returns how many went.
+    #[inline]
+    pub(super) fn count(&self, result: io::Result<usize>, left: usize) -> Result<usize, Ended> {
+        let count = result.ok().filter(|count| *count > 0).ok_or(Ended)?;
+        telemetry::add(&self.hub.counters.writes, 1);
+        telemetry::add(&self.hub.counters.sent_bytes, count as u64);
+        telemetry::add(&self.info.sent_bytes, count as u64);
+        self.info.output_bytes.store(left.saturating_sub(count), Relaxed);
+        if count < left {
+            self.info.active_ms.store(unix_ms(), Relaxed);
+        }
+        Ok(count)
+    }
+
+    /// Gives the buffer of replies back that were sent.
+    #[inline]
+    pub(super) fn end(&self, out: Vec<u8>) {
+        if !out.is_empty() {
             self.info.output_capacity.store(0, Relaxed);
-            telemetry::add(&self.info.sent_bytes, len as u64);
-            telemetry::add(&self.hub.counters.sent_bytes, len as u64);
         }
         self.hub.buffers.give(out);
-        Ok(())
     }
 
     /// Says farewell: nothing is sent any more.
     pub(super) fn finish(&mut self) {
-        self.outlet.finish();
+        if let Some(outlet) = &mut self.outlet {
+            outlet.finish();
+        }
     }
 
     /// Sends what others have posted.

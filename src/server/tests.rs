@@ -12,13 +12,12 @@ use monoio::io::Splitable;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use super::connection::Connection;
-use super::convoy::conduct;
 use super::hub::Hub;
+use super::lane;
 use super::task;
 use crate::command::{Facts, Node, Worker, unix_ms};
 use crate::config::{Handle, Settings};
 use crate::session::{Arrival, Client, Transport};
-use crate::store::Store;
 use crate::telemetry::Counters;
 
 fn node() -> &'static Node {
@@ -32,6 +31,7 @@ fn on_each_driver<F: Future<Output = ()> + 'static>(test: fn(Rc<Hub>) -> F) {
         let helper = hub.clone();
         async move {
             task::spawn(async move { helper.fair.help().await }, || "the scheduler".to_owned());
+            task::spawn(lane::conduct(hub.clone()), || "the lane".to_owned());
             test(hub).await;
         }
     };
@@ -63,8 +63,9 @@ fn connect(hub: &Rc<Hub>, first_words: &[u8]) -> UnixStream {
     let info = hub.node.registry.register(arrival, usize::MAX).unwrap();
     let stream = monoio::net::UnixStream::from_std(server).unwrap();
     let stay = hub.admit(info.clone());
-    let mut connection = Connection::new(stream.into_split(), hub.clone(), Client::new(info, &hub.node.acl), stay);
-    task::spawn(async move { connection.serve().await }, || "a test's client".to_owned());
+    let client_of = Client::new(info, &hub.node.acl);
+    let connection = Box::new(Connection::new(stream.into_split(), hub.clone(), client_of, stay));
+    task::spawn(connection.serve(), || "a test's client".to_owned());
     client
 }
 
@@ -227,28 +228,98 @@ fn tasks_that_give_way_take_turns() {
     });
 }
 
+/// Connections that have come to the lane.
+async fn settled<const COUNT: usize>(hub: &Rc<Hub>) -> [UnixStream; COUNT] {
+    let mut clients = std::array::from_fn(|_| connect(hub, b""));
+    for client in &mut clients {
+        settle(client).await;
+    }
+    until(|| hub.lane.len() == COUNT).await;
+    assert_eq!(hub.lane.len(), COUNT);
+    clients
+}
+
+async fn settle(client: &mut UnixStream) {
+    for _ in 0..20 {
+        assert_eq!(ask(client, b"PING\r\n", 7).await, b"+PONG\r\n");
+    }
+}
+
+async fn ask(client: &mut UnixStream, request: &[u8], len: usize) -> Vec<u8> {
+    client.write_all(request).unwrap();
+    arrived(client, len).await
+}
+
 #[test]
-fn single_requests_that_come_together_step_aside_for_one_another() {
+fn connections_in_the_lane_are_served_and_leave_it_when_they_wait() {
     on_each_driver(|hub| async move {
-        task::spawn(conduct(hub.clone()), || "the conductor".to_owned());
-        pass(2).await;
-        let target = || Store::new(&hub.node.keyspace, &hub.worker.borrow().local, 0, 0).target(b"k");
-        let log = Rc::new(RefCell::new(String::new()));
-        for _ in 0..3 {
-            let (hub, log, target) = (hub.clone(), log.clone(), target());
-            let request = async move {
-                log.borrow_mut().push('<');
-                hub.convoy.join(target).await;
-                log.borrow_mut().push('>');
-            };
-            task::spawn(request, || "a test's task".to_owned());
+        let [mut one, mut two, three] = settled(&hub).await;
+        for (request, reply) in [("SET k v", "+OK\r\n"), ("GET k", "$1\r\nv\r\n"), ("NOSUCH", "-ERR unknown command")] {
+            for client in [&mut one, &mut two] {
+                client.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+            }
+            for client in [&mut one, &mut two] {
+                assert!(arrived(client, reply.len()).await.starts_with(reply.as_bytes()), "{request}");
+            }
         }
-        until(|| log.borrow().len() == 6).await;
-        assert_eq!(*log.borrow(), "<<<>>>");
-        // One that is alone is let go as well, and the next ones do not try.
-        assert!(hub.convoy.is_open());
-        hub.convoy.join(target()).await;
-        assert!(!hub.convoy.is_open());
+        // A request in two parts, and two in one.
+        two.write_all(b"*2\r\n$3\r\nGET\r\n$1").unwrap();
+        pass(10).await;
+        assert_eq!(ask(&mut two, b"\r\nk\r\nGET k\r\n", 14).await, b"$1\r\nv\r\n$1\r\nv\r\n");
+        assert_eq!(hub.lane.len(), 3);
+        one.write_all(b"BLPOP list 0\r\n").unwrap();
+        until(|| hub.lane.len() == 2).await;
+        assert_eq!(ask(&mut two, b"RPUSH list a\r\n", 4).await, b":1\r\n");
+        assert_eq!(arrived(&mut one, 24).await, b"*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+        settle(&mut one).await;
+        until(|| hub.lane.len() == 3).await;
+        drop(three);
+        until(|| hub.lane.len() == 2 && hub.guests().len() == 2).await;
+        assert_eq!((hub.lane.len(), hub.guests().len()), (2, 2));
+        // What it sent last is answered, though it hears no more.
+        two.write_all(b"GET k\r\n").unwrap();
+        two.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(arrived(&mut two, 7).await, b"$1\r\nv\r\n");
+        until(|| hub.guests().len() == 1).await;
+        hub.guests()[0].info.kill();
+        until(|| hub.is_empty()).await;
+        assert!(hub.is_empty() && hub.lane.len() == 0);
+    });
+}
+
+#[test]
+fn connections_in_the_lane_are_sent_what_others_post_and_more_than_a_socket_takes() {
+    on_each_driver(|hub| async move {
+        let [mut one] = settled(&hub).await;
+        let info = hub.guests()[0].info.clone();
+        info.mailbox.post(bytes::Bytes::from_static(b"+letter\r\n"));
+        assert_eq!(arrived(&mut one, 9).await, b"+letter\r\n");
+        let value = "x".repeat(250_000);
+        let mut other = connect(&hub, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$250000\r\n");
+        let mut rest = value.as_bytes();
+        while !rest.is_empty() {
+            match other.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(_) => pass(2).await,
+            }
+        }
+        assert_eq!(ask(&mut other, b"\r\n", 5).await, b"+OK\r\n");
+        one.write_all(b"GET k\r\n").unwrap();
+        until(|| info.output_bytes.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
+        // More requests, and a letter, while the reply is on its way.
+        one.write_all(b"PING\r\n").unwrap();
+        info.mailbox.post(bytes::Bytes::from_static(b"+letter\r\n"));
+        pass(10).await;
+        let bytes = arrived(&mut one, 250_000 + 11 + 7 + 9).await;
+        assert_eq!(bytes.len(), 250_000 + 11 + 7 + 9);
+        assert!(bytes.ends_with(b"x\r\n+PONG\r\n+letter\r\n"), "{:?}", bytes.len());
+        assert_eq!(hub.lane.len(), 1);
+        // One that does not read and is cut off.
+        one.write_all(b"GET k\r\n").unwrap();
+        until(|| info.output_bytes.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
+        drop(one);
+        until(|| hub.guests().len() == 1).await;
+        assert_eq!((hub.lane.len(), hub.guests().len()), (0, 1));
     });
 }
 

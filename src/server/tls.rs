@@ -294,7 +294,7 @@ impl Outlet for TlsOutlet {
 
 impl Connection<TlsInlet, TlsOutlet> {
     /// Does the handshake, then serves the client until either side ends the connection.
-    pub(super) async fn greet_and_serve(&mut self) {
+    pub(super) async fn greet_and_serve(mut self: Box<Self>) {
         match self.greet_in_time().await {
             Ok(()) => self.serve().await,
             Err(reason) => {
@@ -306,7 +306,7 @@ impl Connection<TlsInlet, TlsOutlet> {
     }
 
     async fn greet_in_time(&mut self) -> Result<(), String> {
-        let descriptor = self.sender.outlet.descriptor;
+        let Some(descriptor) = self.sender.outlet.as_ref().map(|outlet| outlet.descriptor) else { return Ok(()) };
         let mut timer = pin!(monoio::time::sleep(HANDSHAKE));
         let mut late = false;
         let mut greeting = pin!(self.greet());
@@ -326,7 +326,7 @@ impl Connection<TlsInlet, TlsOutlet> {
 
     async fn greet(&mut self) -> io::Result<()> {
         let Receiver::Idle(inlet) = &mut self.receiver else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let outlet = &mut self.sender.outlet;
+        let Some(outlet) = &mut self.sender.outlet else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut buffer = Vec::with_capacity(4 * ROOM_LEAST);
         let mut total = 0;
         loop {
