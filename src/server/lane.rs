@@ -179,15 +179,11 @@ impl Round {
         self.targets.clear();
         let end = self.runs.len().min(self.ran + AHEAD);
         self.fetched = end;
-        // One alone would wait for the same here as where it runs.
-        if end - self.ran == 1 {
-            return;
-        }
         for number in &self.runs[self.ran..end] {
             self.at = *number;
             self.targets.extend(seats.at(self.at).and_then(|seat| seat.target()));
         }
-        if self.targets.len() > 1 {
+        if !self.targets.is_empty() {
             let worker = hub.worker.borrow();
             Store::new(&worker.node.keyspace, &worker.local, 0, worker.now_ms).prefetch_targets(&self.targets);
         }

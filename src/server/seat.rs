@@ -14,6 +14,10 @@ use super::lane::{BELLS, POSTED, Parting, RECEIVED, SENT, Seated, Turn};
 use super::transport::{Inlet, Outlet};
 use crate::store::Target;
 
+/// Bytes of replies that a socket mostly takes at once. That it did is found when the next request comes; if it did not,
+/// housekeeping finds it.
+const SMALL: usize = 1024;
+
 /// What a receive came to, and what it had borrowed.
 type Received<I> = (I, io::Result<usize>, Vec<u8>);
 /// The same of a send.
@@ -76,6 +80,8 @@ struct Seat<I: Inlet, O: Outlet, F, R, G, S> {
     number: usize,
     /// Bytes of the replies under way that were sent.
     sent: usize,
+    /// Whether they are few, so that nobody is in a hurry to hear that they were.
+    is_small: bool,
     /// Whether something was received that was not executed.
     has_more: bool,
     /// Whether nothing can be received or sent any more.
@@ -93,6 +99,7 @@ fn seat<I: Inlet, O: Outlet>(number: usize, connection: Box<Connection<I, O>>, d
         door,
         number,
         sent: 0,
+        is_small: false,
         has_more: false,
         has_ended: false,
         begin_receive: receive::<I>,
@@ -158,7 +165,11 @@ where
     #[inline]
     fn end_send(&mut self) {
         let Some(sending) = self.sending.as_mut().as_pin_mut() else { return };
-        let poll = bell::with(self.number * BELLS + SENT, |context| sending.poll(context));
+        let number = self.number * BELLS + SENT;
+        let poll = match self.is_small {
+            true => bell::quietly(number, |context| sending.poll(context)),
+            false => bell::with(number, |context| sending.poll(context)),
+        };
         let Poll::Ready((outlet, result, out)) = poll else { return };
         self.sending.set(None);
         let sender = &mut self.connection.sender;
@@ -169,6 +180,8 @@ where
                 if self.sent == out.len() {
                     sender.end(out);
                 } else {
+                    // The socket is full, and nothing else may happen until it is not.
+                    self.is_small = false;
                     self.send(out);
                 }
             }
@@ -188,7 +201,10 @@ where
             mailbox.collect(&mut out, FLUSH_AT);
         }
         self.sent = 0;
-        self.connection.sender.begin(&out);
+        self.is_small = out.len() <= SMALL;
+        if !self.is_small {
+            self.connection.sender.begin(&out);
+        }
         if out.is_empty() {
             self.connection.sender.end(out);
         } else {

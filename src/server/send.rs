@@ -57,7 +57,9 @@ impl<O: Outlet> Sender<O> {
         telemetry::add(&self.hub.counters.writes, 1);
         telemetry::add(&self.hub.counters.sent_bytes, count as u64);
         telemetry::add(&self.info.sent_bytes, count as u64);
-        self.info.output_bytes.store(left.saturating_sub(count), Relaxed);
+        if count < left || self.info.output_bytes.load(Relaxed) > 0 {
+            self.info.output_bytes.store(left.saturating_sub(count), Relaxed);
+        }
         if count < left {
             self.info.active_ms.store(unix_ms(), Relaxed);
         }
@@ -67,9 +69,7 @@ impl<O: Outlet> Sender<O> {
     /// Gives the buffer of replies back that were sent.
     #[inline]
     pub(super) fn end(&self, out: Vec<u8>) {
-        if !out.is_empty() {
-            self.info.output_capacity.store(0, Relaxed);
-        }
+        self.info.output_capacity.store(0, Relaxed);
         self.hub.buffers.give(out);
     }
 

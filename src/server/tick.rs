@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::batch::{FLUSH_AT, ROOM_CALM};
+use super::bell;
 use super::connection::is_at_rest;
 use super::hub::{Guest, Hub};
 use super::task;
@@ -44,6 +45,7 @@ pub(super) async fn keep(hub: Rc<Hub>) {
     loop {
         let rest = rest(&hub.worker.borrow(), is_behind);
         monoio::time::sleep(rest).await;
+        bell::listen();
         let (settings, now_ms) = {
             let worker = hub.refreshed();
             watchdog::beat(worker.number());

@@ -18,6 +18,9 @@ use super::heap::Extent;
 use super::slot::Map;
 use super::view::Store;
 
+/// So few keys leave the memory time for lines that may not be needed.
+const FEW: usize = 8;
+
 /// Keys between two rounds.
 struct Rounds {
     layout: Layout,
@@ -96,7 +99,12 @@ impl Store<'_> {
                 let database = self.keyspace.database(target.database);
                 rounds.begin(&database.maps[target.shard as usize], target.hash);
             }
-            rounds.finish(self.local.ahead.bytes());
+            if targets.len() <= FEW {
+                rounds.widen();
+            }
+            if targets.len() > 1 {
+                rounds.finish(self.local.ahead.bytes());
+            }
         }
     }
 
@@ -122,6 +130,15 @@ impl Rounds {
             fetch(chase.tags.cast());
             self.chases[self.count].write(chase);
             self.count += 1;
+        }
+    }
+
+    /// Fetches all entries of the buckets, whichever the tags will name: a link less to wait for.
+    #[inline]
+    fn widen(&mut self) {
+        for chase in self.chases() {
+            let block = chase.block.cast::<u8>();
+            (0..BLOCK_BYTES).step_by(LINE).for_each(|line| fetch(block.wrapping_add(line)));
         }
     }
 
