@@ -161,7 +161,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         // No bytes: the client has ended its side, was reset, or was killed by a shutdown of the socket.
         let received = result.ok().filter(|received| *received > 0).ok_or(Ended)?;
         self.count_received(received);
-        Ok((buffer, received))
+        Ok((buffer.into_inner(), received))
     }
 
     /// The same as [`Connection::read`], but `None` when the client has not sent anything for a while: then it needs no buffer.
@@ -186,7 +186,7 @@ impl<I: Inlet, O: Outlet> Connection<I, O> {
         match result {
             Ok(received @ 1..) => {
                 self.count_received(received);
-                Ok(Some((buffer, received)))
+                Ok(Some((buffer.into_inner(), received)))
             }
             Err(error) if rests && error.raw_os_error() == Some(nix::libc::ECANCELED) => Ok(None),
             _ => Err(Ended),

@@ -267,6 +267,6 @@ mod tests {
         assert_eq!(round(RECEIVED), "");
         let again = hub.lane.sit(|_| Box::new(Pretender { name: 'd', panics: false, log: log.clone() }));
         assert!(numbers.contains(&again));
-        assert_eq!((round(RECEIVED).as_str(), hub.lane.len()), ("D", 1));
+        assert_eq!((round(RECEIVED).as_str(), hub.lane.len()), ("dD", 1));
     }
 }

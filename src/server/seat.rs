@@ -26,12 +26,12 @@ type Sent<O> = (O, io::Result<usize>, Vec<u8>);
 async fn receive<I: Inlet>(mut inlet: I, buffer: Vec<u8>) -> Received<I> {
     let room = buffer.capacity() - buffer.len();
     let (result, buffer) = inlet.receive(buffer, room).await;
-    (inlet, result, buffer)
+    (inlet, result, buffer.into_inner())
 }
 
 async fn send<O: Outlet>(mut outlet: O, buffer: Vec<u8>, sent: usize) -> Sent<O> {
     let (result, buffer) = outlet.send(buffer, sent).await;
-    (outlet, result, buffer)
+    (outlet, result, buffer.into_inner())
 }
 
 /// A connection that has left, and why.

@@ -33,8 +33,8 @@ impl<O: Outlet> Sender<O> {
         self.begin(&out);
         while sent < out.len() {
             let Some(outlet) = &mut self.outlet else { return Err(Ended) };
-            let result;
-            (result, out) = outlet.send(out, sent).await;
+            let (result, slice) = outlet.send(out, sent).await;
+            out = slice.into_inner();
             sent += self.count(result, out.len() - sent)?;
         }
         self.end(out);

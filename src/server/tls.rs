@@ -18,7 +18,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::connection::{Connection, Receiver};
 use super::hub::Hub;
-use super::transport::{Inlet, Outlet};
+use super::transport::{Inlet, Outlet, Received, Sent};
 use crate::config::{Handle, Settings, TlsAuth};
 use crate::security::tls::{Demand, Recipe, build};
 
@@ -218,8 +218,9 @@ impl TlsInlet {
     }
 }
 
-impl Inlet for TlsInlet {
-    async fn receive(&mut self, mut buffer: Vec<u8>, room: usize) -> (io::Result<usize>, Vec<u8>) {
+impl TlsInlet {
+    /// Appends text to `buffer`, as [`Inlet::receive`] does.
+    async fn text(&mut self, mut buffer: Vec<u8>, room: usize) -> (io::Result<usize>, Vec<u8>) {
         for round in 1..u64::MAX {
             // Records may be empty, and a client that sends nothing else would keep the thread.
             if round % TURN == 0 {
@@ -245,9 +246,17 @@ impl Inlet for TlsInlet {
         }
         (Ok(0), buffer)
     }
+}
+
+impl Inlet for TlsInlet {
+    async fn receive(&mut self, buffer: Vec<u8>, room: usize) -> Received {
+        let (result, buffer) = self.text(buffer, room).await;
+        let len = buffer.len();
+        (result, SliceMut::new(buffer, 0, len))
+    }
 
     /// It goes on although it is cancelled: what has been received of a record must not be lost.
-    async fn receive_until(&mut self, buffer: Vec<u8>, room: usize, _: CancelHandle) -> (io::Result<usize>, Vec<u8>) {
+    async fn receive_until(&mut self, buffer: Vec<u8>, room: usize, _: CancelHandle) -> Received {
         self.receive(buffer, room).await
     }
 }
@@ -272,13 +281,13 @@ impl TlsOutlet {
 }
 
 impl Outlet for TlsOutlet {
-    async fn send(&mut self, buffer: Vec<u8>, sent: usize) -> (io::Result<usize>, Vec<u8>) {
+    async fn send(&mut self, buffer: Vec<u8>, sent: usize) -> Sent {
         let end = buffer.len().min(sent + CHUNK);
         let written = self.tunnel.borrow_mut().tls.writer().write_all(&buffer[sent..end]);
         if let Err(error) = written {
-            return (Err(error), buffer);
+            return (Err(error), Slice::new(buffer, sent, end));
         }
-        (self.flush().await.map(|()| end - sent), buffer)
+        (self.flush().await.map(|()| end - sent), Slice::new(buffer, sent, end))
     }
 
     fn finish(&mut self) {

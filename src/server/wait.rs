@@ -26,7 +26,7 @@ type Received<I> = (I, io::Result<usize>, Vec<u8>);
 fn early<I: Inlet>(mut inlet: I, room: usize) -> Early<I> {
     Box::pin(async move {
         let (result, buffer) = inlet.receive(Vec::with_capacity(room), room).await;
-        (inlet, result, buffer)
+        (inlet, result, buffer.into_inner())
     })
 }
 
