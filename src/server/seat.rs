@@ -212,9 +212,20 @@ where
         }
     }
 
+    /// Whether something waits for the replies under way.
+    #[inline]
+    fn is_needed(&self) -> bool {
+        self.has_more || self.has_ended || self.connection.sender.info.mailbox.is_rung()
+    }
+
     /// What to do now that something has happened.
     #[inline]
     fn turn(&mut self) -> Turn {
+        if self.is_small && self.sending.is_some() && self.is_needed() {
+            // Now somebody is in a hurry.
+            self.is_small = false;
+            self.end_send();
+        }
         if self.sending.is_some() {
             return Turn::Waits;
         }
@@ -256,11 +267,14 @@ where
 
     #[inline]
     fn target(&mut self) -> Option<Target> {
-        self.connection.batch.only_target(&self.connection.hub)
+        if self.has_more { self.connection.batch.only_target(&self.connection.hub) } else { None }
     }
 
     fn run(&mut self) -> Turn {
-        self.has_more = false;
+        // Several bells of a round may have told of the same.
+        if !std::mem::take(&mut self.has_more) {
+            return Turn::Waits;
+        }
         let ran = self.connection.run();
         if ran.next != Next::Receive || !self.connection.batch.is_calm() || self.connection.owes(&ran) {
             return Turn::Leaves(Parting::Ran(ran));
@@ -269,7 +283,7 @@ where
         if self.receive() && self.sending.is_none() {
             return Turn::Leaves(if self.has_more { Parting::Hasty } else { Parting::Ended });
         }
-        Turn::Waits
+        self.turn()
     }
 
     fn leave(self: Box<Self>, parting: Parting) {

@@ -324,6 +324,53 @@ fn connections_in_the_lane_are_sent_what_others_post_and_more_than_a_socket_take
 }
 
 #[test]
+fn what_is_posted_while_requests_come_is_sent_between_their_replies() {
+    on_each_driver(|hub| async move {
+        let [mut one] = settled(&hub).await;
+        let info = hub.guests()[0].info.clone();
+        let posting = std::thread::spawn(move || {
+            for _ in 0..1000 {
+                info.mailbox.post(bytes::Bytes::from_static(b"+letter\r\n"));
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        let mut bytes = Vec::new();
+        for _ in 0..500 {
+            one.write_all(b"PING\r\n").unwrap();
+            pass(0).await;
+            let _ = one.read_to_end(&mut bytes);
+        }
+        posting.join().unwrap();
+        bytes.extend(arrived(&mut one, 500 * 7 + 1000 * 9 - bytes.len()).await);
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!((text.matches("+PONG\r\n").count(), text.matches("+letter\r\n").count()), (500, 1000));
+        assert_eq!(text.len(), 500 * 7 + 1000 * 9);
+        assert_eq!(hub.lane.len(), 1);
+    });
+}
+
+#[test]
+fn a_client_in_the_lane_that_reads_late_loses_nothing_and_is_not_forgotten() {
+    on_each_driver(|hub| async move {
+        let [mut one] = settled(&hub).await;
+        let value = "x".repeat(900);
+        assert_eq!(ask(&mut one, format!("SET k {value}\r\n").as_bytes(), 5).await, b"+OK\r\n");
+        let mut bytes = Vec::new();
+        for _ in 0..2000 {
+            // It reads only when it cannot send any more: then a reply is on its way, and the next request is there. There is no
+            // housekeeping here that would come round to them.
+            while one.write(b"GET k\r\n").is_err() {
+                let _ = one.read_to_end(&mut bytes);
+                pass(1).await;
+            }
+            pass(0).await;
+        }
+        bytes.extend(arrived(&mut one, 2000 * 908 - bytes.len()).await);
+        assert_eq!(bytes.len(), 2000 * 908);
+    });
+}
+
+#[test]
 fn a_client_that_never_stops_sending_leaves_time_to_others() {
     on_each_driver(|hub| async move {
         let mut greedy = connect(&hub, b"");
