@@ -23,7 +23,12 @@ struct Bells {
 
 /// Has the task hear of all bells of this thread that ring from now on.
 pub(super) fn hear(context: &Context<'_>) {
-    BELLS.with(|bells| *bells.hearer.borrow_mut() = Some(context.waker().clone()));
+    BELLS.with(|bells| {
+        let mut hearer = bells.hearer.borrow_mut();
+        if !hearer.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *hearer = Some(context.waker().clone());
+        }
+    });
 }
 
 /// Moves the numbers of the bells that rang to the end of `heard`, in the order in which they did.
